@@ -13,25 +13,16 @@ Raises `SkillosError` and `OSError`, whose messages are for people.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from engine.core.edit import Edit, OperationName
 from engine.core.errors import SkillosError
-from engine.core.findings import Finding
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
-from engine.skills.history.commits import BlamedLine, Commit, FileChange
 from engine.skills.history.reader import Version
 from engine.skills.repo.layout import layout_of
-from engine.skills.repo.pins import Pin, PinsError, pin, pins, unpin
+from engine.skills.repo.pins import PinsError, pin, pins, unpin
 from engine.skills.repo.repository import read_skill
-from engine.skills.search.index import Found
-
-if TYPE_CHECKING:
-    from engine.skills.repo.rule import LeftOut
+from skillos_tui.model.shelf import About, Blamed, CommitDiff, CommitLog, Described, Done, Names, Page, Results
 
 MAX_FOUND = 200
 """Results of a search."""
@@ -41,77 +32,6 @@ MAX_LOG = 1_000
 
 class ShelfError(SkillosError):
     """A folder of skills cannot be listed; the message says which and why."""
-
-
-class Names(msgspec.Struct, frozen=True):
-    """The names of a folder's skills, sorted; what could be taken for a skill and is none; the pinned skills, and why they
-    cannot be read ("" where they can)."""
-
-    names: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-    pins: Mapping[str, Pin]
-    trouble: str = ""
-
-
-class About(msgspec.Struct, frozen=True):
-    """A skill in the list: its description, the words of its file, and how many findings checking has."""
-
-    description: str
-    words: int
-    findings: int
-
-
-class Page(msgspec.Struct, frozen=True):
-    """A skill: the text of its file (None where the folder has none any more), what checking found, the files beside its
-    own, and its versions, newest first. `trouble` is why there are no versions."""
-
-    name: str
-    text: str | None
-    findings: tuple[Finding, ...]
-    files: tuple[str, ...]
-    versions: tuple[Version, ...]
-    trouble: str = ""
-
-
-class Described(msgspec.Struct, frozen=True):
-    """Every skill in short, by name."""
-
-    skills: Mapping[str, About]
-
-
-class Results(msgspec.Struct, frozen=True):
-    """What a search for `words` found, best first."""
-
-    words: str
-    found: tuple[Found, ...]
-
-
-class Blamed(msgspec.Struct, frozen=True):
-    """Each line of a skill's file, with the commit that first had it; `trouble` is why they are not known."""
-
-    name: str
-    lines: tuple[BlamedLine, ...]
-    trouble: str = ""
-
-
-class CommitLog(msgspec.Struct, frozen=True):
-    """The commits of the whole folder, newest first."""
-
-    commits: tuple[Commit, ...]
-
-
-class CommitDiff(msgspec.Struct, frozen=True):
-    """The files that a commit changed."""
-
-    commit: str
-    files: tuple[FileChange, ...]
-
-
-class Done(msgspec.Struct, frozen=True):
-    """What was done, as a sentence, and the commit that it made; "" where it made none."""
-
-    text: str
-    commit: str = ""
 
 
 class Shelf:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.skills.history.reader import Version
     from engine.skills.repo.pins import Pin
     from engine.skills.search.index import Found
-    from skillos_tui.client.skills import About, Blamed, Names, Page
+    from skillos_tui.model.shelf import About, Blamed, Names, Page
 
 View = Literal["rendered", "raw", "blame"]
 VIEWS: tuple[View, ...] = get_args(View)

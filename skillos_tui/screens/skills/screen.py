@@ -18,8 +18,8 @@ from textual.widgets import Input
 from engine.core.text import counted
 from engine.runs.usage import Usage, usage
 from skillos_tui.client.messages import Answered, Reply
-from skillos_tui.client.skills import Blamed, CommitDiff, CommitLog, Described, Done, Names, Page, Results
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
+from skillos_tui.model.shelf import Blamed, CommitDiff, CommitLog, Described, Done, Names, Page, Results
 from skillos_tui.model.view import Change, Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
