@@ -125,7 +125,7 @@ class SkillosApp(Replies):
 
     def _begin(self) -> None:
         """Start what can wait for the first paint."""
-        gc.enable()
+        self.collect_between_keys()
         self.keeper.begin()
         for trouble in self.troubles:
             self.on_notified(messages.Notified("error", trouble))
@@ -246,6 +246,7 @@ class SkillosApp(Replies):
         self._place = msgspec.structs.replace(self.session.place(path), screen=target.screen, at=target.at)
 
     async def _open_run(self, path: Path) -> None:
+        gc.unfreeze()  # what is left of the run before can be collected
         self.path, self.view, self.engine, self.names = path, RunView(), None, None
         self.skills = None
         self.left_out = ()

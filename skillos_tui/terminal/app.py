@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -26,6 +27,11 @@ from skillos_tui.terminal.tty import Tty, in_browser, say_error
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0
 """How long a normal exit may take after a signal or an error."""
+PAUSE_SECONDS = 1.0
+"""Without a key for so long, nobody waits for one."""
+OLD_GARBAGE, MUCH_GARBAGE = 10, 200
+"""After how many collections of young objects old ones are looked at too: when nobody types, and at the latest."""
+NEVER = 1_000_000
 
 
 class TerminalApp(App[ReturnType], Generic[ReturnType]):
@@ -40,6 +46,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self.failure: BaseException | None = None
         self.signal: int = 0
         self._late: threading.Timer | None = None
+        self._typed = 0.0
 
     def get_driver_class(self) -> type[Driver]:
         if in_browser():
@@ -132,6 +139,20 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
             say_error(report(self.failure))
         os._exit(1 if self.failure is not None else 128 + self.signal)
 
+    # Garbage
+
+    def collect_between_keys(self) -> None:
+        """Collect the garbage among old objects when nobody types: it takes 30 to 70 ms, for which a key would wait."""
+        gc.enable()
+        if not self.is_headless:
+            gc.set_threshold(*gc.get_threshold()[:2], NEVER)
+            self.set_interval(PAUSE_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        young = gc.get_count()[2]
+        if young >= MUCH_GARBAGE or (young >= OLD_GARBAGE and time.monotonic() - self._typed >= PAUSE_SECONDS):
+            gc.collect()
+
     # Frames
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
@@ -160,11 +181,13 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
 
     def note_input(self, event: events.Event) -> None:
         """Send the frames that follow a key or click at once."""
-        if isinstance(self._driver, TerminalDriver) and isinstance(
+        if isinstance(
             event,
             events.Key | events.Paste | events.Click | events.MouseDown | events.MouseScrollUp | events.MouseScrollDown,
         ):
-            self._driver.answer_soon()
+            self._typed = time.monotonic()
+            if isinstance(self._driver, TerminalDriver):
+                self._driver.answer_soon()
 
     async def on_event(self, event: events.Event) -> None:
         self.note_input(event)
