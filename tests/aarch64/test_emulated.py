@@ -50,7 +50,7 @@ def test_the_machine_is_an_aarch64_with_a_processor_build_of_torch() -> None:
 
 @pytest.mark.parametrize("folder", LIGHT)
 def test_the_light_suite_passes(folder: str) -> None:
-    told = on_machine("python3", "-m", "pytest", "-q", f"tests/{folder}")
+    told = on_machine("python3", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", f"tests/{folder}")
     assert " passed" in told and "failed" not in told
 
 

@@ -164,7 +164,7 @@ def test_a_whole_session(tmux: Tmux, tmp_path: Path) -> None:
         skill = run.edit(approved).skill
         run.append(update_of(run, skill))
         tmux.keys("2")
-        tmux.until("a approve")
+        tmux.until("policy ask")
         person.slowly("/")
         time.sleep(READ)
         person.type(skill)
