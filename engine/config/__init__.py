@@ -44,7 +44,7 @@ from engine.environments.settings import EnvironmentSettings
 from engine.jobs.registry import JOBS
 from engine.models import registry as models
 from engine.models.settings import ModelSettings
-from engine.review.gates.registry import GATES
+from engine.review.gates.registry import GATES, none_measures
 from engine.review.settings import AuditSettings, ReviewSettings
 from engine.rollouts.groups import registry as groupings
 from engine.rollouts.groups.settings import GroupingSettings
@@ -311,7 +311,7 @@ def _resolve(profile: str, layers: Sequence[Layer], job: str = "") -> Config:
 
 def _check_policy(review: ReviewSettings) -> None:
     """Raises `ConfigError` for the policy `gate` where no gate measures anything, so that it would approve nothing."""
-    if review.policy == "gate" and not any(GATES.load(name).measures for name in review.gates):
+    if review.policy == "gate" and none_measures(review.gates):
         raise ConfigError(
             f"review.policy = gate approves what a gate has measured, and none of review.gates = {', '.join(review.gates)} "
             "measures anything: add a gate that gives a score, or choose another policy, such as auto or approve_after"

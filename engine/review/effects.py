@@ -96,6 +96,12 @@ def policy_of(settings: str) -> str:
     return policy if isinstance(policy, str) else ""
 
 
+def gates_of(settings: str) -> tuple[str, ...] | None:
+    """`review.gates` of these settings; None where they do not have them."""
+    gates = _value(_tables(settings), "review", "gates")
+    return tuple(each for each in gates if isinstance(each, str)) if isinstance(gates, list) else None
+
+
 def time_of(seconds: float | None) -> str:
     """The time of the policies that have one, for a sentence; None: it is not known."""
     return "review.policy_seconds" if seconds is None else f"{seconds:g} s"

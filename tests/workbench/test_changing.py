@@ -49,6 +49,7 @@ async def test_the_policy_and_the_number_of_steps_are_changed_in_a_dialog(tmp_pa
             await until(pilot, "Review policy ask.")
             await pilot.press("p")
             await until(pilot, "Who decides on edits?")
+            assert "gate           refused here: none of the run's gates measures anything" in on_screen(pilot)
             await seconds(pilot, 0.3)
             await pilot.press("4")
             await until(

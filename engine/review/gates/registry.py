@@ -7,11 +7,11 @@ A package adds one by an entry point in the group `skillos.gates`: short = "shor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine.core.parts import PartKind
-from engine.core.registry import Registry
+from engine.core.registry import Registry, UnknownPart
 
 
 class GateKind(PartKind, frozen=True, kw_only=True):
@@ -31,3 +31,15 @@ GATES = Registry(
     GateKind,
     {"format": "engine.review.gates.format_kind:KIND", "audit": "engine.review.gates.audit_kind:KIND"},
 )
+
+
+def none_measures(names: Iterable[str]) -> bool:
+    """Whether none of these gates gives scores, so that the policy `gate` would approve nothing; one that is not installed
+    may give some."""
+    for name in names:
+        try:
+            if GATES.load(name).measures:
+                return False
+        except UnknownPart:
+            return False
+    return True

@@ -310,8 +310,7 @@ class LiveScreen(FullScreen):
         if wanted.what == "review.policy":
             from skillos_tui.screens.policy.screen import PolicyScreen
 
-            settings = self.workbench.view.settings
-            await self.app.push_screen(PolicyScreen(settings.policy, settings.policy_seconds), self._set_policy)
+            await self.app.push_screen(PolicyScreen(self.workbench.view.settings), self._set_policy)
             return
         if wanted.what == "checkpoint":
             self.workbench.client.keep_checkpoint()

@@ -9,9 +9,14 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from engine.review.effects import gates_of
+from engine.review.gates.registry import none_measures
 from engine.review.policies import POLICIES, meaning
+from skillos_tui.model.in_force import InForce
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.screens.reading import ReadFirst
+
+NO_GATE = "refused here: none of the run's gates measures anything"
 
 
 class PolicyScreen(ReadFirst, DialogScreen[str | None]):
@@ -23,14 +28,17 @@ class PolicyScreen(ReadFirst, DialogScreen[str | None]):
         Binding("escape", "cancel", "cancel"),
     ]
 
-    def __init__(self, present: str, seconds: float | None) -> None:
-        """`seconds` is the time of the policies that have one, None where it is not known."""
+    def __init__(self, settings: InForce) -> None:
+        """`settings` are those of the run that are in force."""
         super().__init__()
-        self.present, self.seconds = present, seconds
+        self.settings = settings
 
     def compose(self) -> ComposeResult:
+        gates = gates_of(self.settings.settings)
+        useless = gates is not None and none_measures(gates)
         lines = [
-            f"{'▶' if name == self.present else ' '} {number} {name:14} {meaning(name, self.seconds)}"
+            f"{'▶' if name == self.settings.policy else ' '} {number} {name:14} "
+            + (NO_GATE if name == "gate" and useless else meaning(name, self.settings.policy_seconds))
             for number, name in enumerate(POLICIES, 1)
         ]
         with Vertical(id="dialog"):
@@ -44,7 +52,7 @@ class PolicyScreen(ReadFirst, DialogScreen[str | None]):
 
     def action_choose(self, number: int) -> None:
         name = POLICIES[number - 1]
-        self.dismiss(name if name != self.present else None)
+        self.dismiss(name if name != self.settings.policy else None)
 
     def action_cancel(self) -> None:
         self.dismiss(None)

@@ -388,8 +388,7 @@ class ReviewScreen(Showing):
         from skillos_tui.screens.policy.screen import PolicyScreen
 
         if self._may_act(seen=False):
-            settings = self.workbench.view.settings
-            await self.app.push_screen(PolicyScreen(settings.policy, settings.policy_seconds), self._set_policy)
+            await self.app.push_screen(PolicyScreen(self.workbench.view.settings), self._set_policy)
 
     def _set_policy(self, name: str | None) -> None:
         if name is not None:
