@@ -1,4 +1,5 @@
-"""What the processor of a DGX Spark gives, on an emulated one: `python -m pytest -m aarch64`; root, Debian, an hour.
+"""What the processor of a DGX Spark gives, on an emulated one: `python -m pytest -m "aarch64 and not slow"`; root, Debian,
+half an hour.
 
 `.ci/emulate-aarch64` makes the machine in .aarch64/, which is kept. A command runs on a clone of what is committed.
 """
@@ -18,8 +19,15 @@ pytestmark = pytest.mark.aarch64
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / ".ci" / "emulate-aarch64"
 SECONDS = 5400
-LIGHT = ("core", "agents", "rollouts", "training", "models", "system")
-"""The folders of tests that start no terminal and no engine: those are bound to time limits that emulation exceeds."""
+LIGHT = (
+    *("core", "agents", "rollouts", "system"),
+    *(f"training/test_{name}.py" for name in ("loss", "logprobs", "samples", "selection", "gradient_checkpointing")),
+    *(f"models/test_{name}.py" for name in ("local", "decoding", "batching", "loglikelihood", "attention")),
+    "models/contract",
+)
+"""Tests that start no terminal and no engine, which are bound to time limits that emulation exceeds; half an hour."""
+HEAVY = ("training", "models")
+"""All tests of these folders; two hours. Run with -m "aarch64 and slow"."""
 STEP = (
     "training.groups=1",
     "training.rollouts=2",
@@ -48,9 +56,21 @@ def test_the_machine_is_an_aarch64_with_a_processor_build_of_torch() -> None:
     assert told.split() == ["aarch64", "False"]
 
 
-@pytest.mark.parametrize("folder", LIGHT)
-def test_the_light_suite_passes(folder: str) -> None:
-    told = on_machine("python3", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", f"tests/{folder}")
+def test_the_light_suite_passes() -> None:
+    passes(*LIGHT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", HEAVY)
+def test_the_heavy_tests_pass(folder: str) -> None:
+    passes(folder)
+
+
+def passes(*tests: str) -> None:
+    """Run these tests on the emulated machine."""
+    paths = [f"tests/{each}" for each in tests]
+    told = on_machine("python3", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "--durations=15", *paths)
+    print(told)
     assert " passed" in told and "failed" not in told
 
 
