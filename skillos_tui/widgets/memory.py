@@ -38,6 +38,10 @@ BAR = range(6, 25)
 PRESSED = 0.01
 """Pressure below this is not shown: it comes and goes."""
 SERVERS = 4
+WITH_ROW = frozenset({"available", "engine", "gpu"})
+"""The figures whose reason is in their own row."""
+NAMES = {"kv_cache": "KV cache", "torch": "PyTorch"}
+"""How a person calls a figure, where that is not its name."""
 MAX_REASONS = 12
 
 
@@ -119,8 +123,8 @@ def memory_lines(view: RunView, width: int, height: int, past: Past | None = Non
         return [line(f"muted:{none}"), *servers, *used]
     source = _fact("source", f"muted:{clip(measured.source, 200)}")
     unknown = [
-        _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
-        for name, why in [*measured.reasons.items()][:MAX_REASONS]
+        _fact("" if number else NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
+        for number, (name, why) in enumerate(_other_reasons(measured))
     ]
     if past is not None:
         available = _was_available(measured, width, past)
@@ -184,6 +188,13 @@ def _why(measured: MemoryMeasured, name: str) -> list[str]:
     """Why a figure is not known, where there is a reason."""
     why = measured.reasons.get(name)
     return [f"muted:: {clip(why, 120)}"] if why else []
+
+
+def _other_reasons(measured: MemoryMeasured) -> list[tuple[str, str]]:
+    """The figures that are not known, and why; without those that have a row with their reason, or the reason of one."""
+    shown = {why for name, why in measured.reasons.items() if name in WITH_ROW}
+    others = [(name, why) for name, why in measured.reasons.items() if name not in WITH_ROW and why not in shown]
+    return [(NAMES.get(name, name), why) for name, why in others[:MAX_REASONS]]
 
 
 def _strain(measured: MemoryMeasured) -> list[Line]:

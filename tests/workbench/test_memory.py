@@ -309,3 +309,10 @@ def test_a_time_that_is_none_is_not_shown_and_what_is_measured_fits(at: float | 
     assert past == Past("at its end")
     assert text(memory_lines(view, width, 1, past)[0]).startswith("available 40.0 / 122" if width > 20 else "available")
     assert past_of(view, "running", 0) is None and past_of(view, "paused", 30) is not None
+
+
+def test_a_reason_is_shown_once_and_figures_have_the_names_that_people_use() -> None:
+    none = "no NVIDIA device"
+    reasons = {"gpu": none, "kv_cache": "no model server reports it", "devices": none}
+    whole = shown(view_of(msgspec.structs.replace(SPARK, gpu=None, gpus=[], reasons=reasons)))
+    assert whole.count(none) == 1 and "KV cache: no model server reports it" in whole and "kv_cache" not in whole
