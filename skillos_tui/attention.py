@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ import msgspec
 from engine.core.errors import SkillosError
 from engine.core.text import counted
 from skillos_tui.render.text import clip, safe
+from skillos_tui.toml import TomlFault, loads
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
@@ -56,11 +56,11 @@ class How(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_how(path: Path) -> How:
     """What a person's file says; without a file the defaults. Raises `AttentionError`."""
     try:
-        how = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), How)
+        how = msgspec.convert(loads(path.read_text(encoding="utf-8")), How)
         shlex.split(how.command)
     except FileNotFoundError:
         return How()
-    except (OSError, ValueError, RecursionError) as error:  # msgspec and tomllib raise ValueErrors
+    except (OSError, ValueError, TomlFault) as error:  # msgspec and shlex raise ValueErrors
         raise AttentionError(f"{path} cannot be used: {error}; it has bell, notify and command") from error
     return how
 

@@ -1,4 +1,4 @@
-"""Themes from YAML: Textual's colours, and the styles that panes refer to by name.
+"""Themes from TOML: Textual's colours, and the styles that panes refer to by name.
 
     themes = Themes.find(user_folder)    # by name; a theme's file is read when it is first asked for
     themes["dark"].styles["muted"]
@@ -12,17 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
-import yaml
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme as TextualTheme
 
 from engine.core.errors import SkillosError
+from skillos_tui.toml import Lines, TomlFault, loads
 
 STYLES = frozenset(
     (
@@ -36,12 +35,10 @@ COLORS = frozenset("background surface panel foreground primary secondary accent
 """The colours of Textual that every theme must have."""
 FIELDS = frozenset({"name", "dark", "colors", "border", "styles"})
 OPTIONAL = frozenset({"terminal"})
-TRUTH = {"true": True, "false": False}
-YAML = (".yaml", ".yml")
-OTHER = (".toml", ".json")
+TOML = ".toml"
+OTHER = (".yaml", ".yml", ".json")
 """Endings of files that a person may take for themes; they are named as problems."""
-MAX_DEPTH = 8
-MAX_BYTES = 100_000
+MAX_BYTES = 10_000
 PLAIN = {
     "cursor": "reverse",
     "rest": "underline",
@@ -50,7 +47,8 @@ PLAIN = {
     "removed_word": "bold underline",
 }
 """Where a background says something, what says it without colours."""
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SHIPPED = Path(__file__).parent / "data" / "themes"
+"""The folder of the shipped themes in an installed package; in a checkout it is beside the package."""
 
 
 class ThemeError(SkillosError):
@@ -74,27 +72,25 @@ class Theme:
 class Themes(Mapping[str, Theme]):
     """The themes by name, the shipped ones first. One whose file cannot be used raises `ThemeError` when it is asked for."""
 
-    def __init__(self, files: Mapping[str, Traversable]) -> None:
+    def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = dict(files)
         self._loaded: dict[str, Theme] = {}
 
     @classmethod
     def find(cls, folder: Path | None = None) -> Themes:
         """The shipped themes, and those of a person's own `folder`, if it is there."""
-        shipped = {item.name: item for item in _shipped().iterdir()}
-        own = {item.name: item for item in folder.iterdir()} if folder is not None and folder.is_dir() else {}
-        named = {name.removesuffix(YAML[0]).removesuffix(YAML[1]): item for name, item in sorted(own.items())}
-        files = {name.removesuffix(YAML[0]): item for name, item in sorted(shipped.items()) if name.endswith(YAML)}
-        others = {name: item for name, item in named.items() if item.name.endswith((*YAML, *OTHER))}
-        return cls({**{name: item for name, item in files.items() if name not in others}, **others})
+        own = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
+        named = {item.name.removesuffix(TOML): item for item in own if item.name.endswith((TOML, *OTHER))}
+        shipped = {item.stem: item for item in sorted(_shipped().glob(f"*{TOML}"))}
+        return cls({name: item for name, item in shipped.items() if name not in named} | named)
 
     def __getitem__(self, name: str) -> Theme:
         if name not in self._loaded:
             item = self._files[name]
             where = str(item)
-            if not item.name.endswith(YAML):
+            if not item.name.endswith(TOML):
                 raise ThemeError(
-                    f"the theme {where} cannot be used: a theme is a YAML file, whose name ends with .yaml"
+                    f"the theme {where} cannot be used: a theme is a TOML file, whose name ends with {TOML}"
                 )
             try:
                 with item.open("rb") as file:
@@ -103,7 +99,7 @@ class Themes(Mapping[str, Theme]):
                 raise ThemeError(f"the theme {where} cannot be read: {error.strerror}") from error
             if len(data) > MAX_BYTES:
                 raise ThemeError(f"the theme {where} cannot be used: it has more than {MAX_BYTES:,} bytes")
-            theme = parse_theme(data.decode("utf-8", "replace"), where)
+            theme = parse_theme(data.decode("utf-8-sig", "replace"), where)
             textual = replace(theme.textual, name=f"skillos-{name}")  # a copy of a theme may still have its name
             self._loaded[name] = replace(theme, name=name, textual=textual)
         return self._loaded[name]
@@ -128,95 +124,48 @@ class Themes(Mapping[str, Theme]):
         return found
 
 
-def _shipped() -> Traversable:
-    """The folder of the themes: inside the installed package, or beside it in a checkout."""
-    installed = resources.files("skillos_tui") / "data" / "themes"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "themes"
+def _shipped() -> Path:
+    return SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[1] / "themes"
 
 
 class _Wrong(ValueError):
-    """What is wrong with a theme, at a line (from 1)."""
+    """What is wrong with a key of a theme."""
 
-    def __init__(self, line: int, why: str) -> None:
+    def __init__(self, key: str, why: str) -> None:
         super().__init__(why)
-        self.line = line
-
-
-@dataclass(frozen=True)
-class _Text:
-    """A text of the file, and its line."""
-
-    text: str
-    line: int
+        self.key = key
 
 
 def parse_theme(text: str, where: str) -> Theme:
-    """A theme from YAML text. Raises `ThemeError` that names the line and the key."""
+    """A theme from TOML text. Raises `ThemeError` that names the line and the key."""
     try:
-        _check_depth(text)
-        return _theme(_table(yaml.compose(text, _LOADER), "the theme"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _refused(where, mark.line + 1 if mark is not None else 1, str(error).partition("\n")[0]) from error
+        return _theme(loads(text))
+    except TomlFault as error:
+        raise _refused(where, str(error)) from error
     except _Wrong as error:
-        raise _refused(where, error.line, str(error)) from error
+        raise _refused(where, f"line {Lines(text)[error.key]}: {error}") from error
 
 
-def _refused(where: str, line: int, why: str) -> ThemeError:
-    return ThemeError(
-        f"the theme {where} cannot be used: line {line}: {why}; compare it with {_shipped() / 'dark.yaml'}"
-    )
+def _refused(where: str, why: str) -> ThemeError:
+    return ThemeError(f"the theme {where} cannot be used: {why}; compare it with {_shipped() / 'dark.toml'}")
 
 
-def _check_depth(text: str) -> None:
-    """Refuse what nests too deep to be loaded: Python's stack, or C's, would overflow. Raises `_Wrong`."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise _Wrong(event.start_mark.line + 1, f"it nests deeper than {MAX_DEPTH} levels")
-
-
-def _table(node: yaml.Node | None, what: str) -> dict[str, yaml.Node]:
-    """The entries of a table. Raises `_Wrong`."""
-    if not isinstance(node, yaml.MappingNode):
-        raise _Wrong(node.start_mark.line + 1 if node is not None else 1, f"{what} is no table of keys and values")
-    return {str(key.value): value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
-
-
-def _texts(node: yaml.Node, what: str, wanted: frozenset[str]) -> dict[str, _Text]:
-    """The texts of a table that has exactly the keys `wanted`. Raises `_Wrong`."""
-    table = _table(node, what)
-    for name in table:
-        if name not in wanted:
-            raise _Wrong(table[name].start_mark.line + 1, f"{what} has an unknown key {name!r}")
-    if missing := sorted(wanted - table.keys()):
-        raise _Wrong(node.start_mark.line + 1, f"{what} has no {', '.join(missing)}")
-    return {name: _text(value, name) for name, value in table.items()}
-
-
-def _text(node: yaml.Node, what: str) -> _Text:
-    if not isinstance(node, yaml.ScalarNode):
-        raise _Wrong(node.start_mark.line + 1, f"{what} is no text")
-    return _Text(str(node.value), node.start_mark.line + 1)
-
-
-def _theme(table: dict[str, yaml.Node]) -> Theme:
-    for name, node in table.items():
-        if name not in FIELDS | OPTIONAL:
-            raise _Wrong(node.start_mark.line + 1, f"unknown key {name!r}; there are: {', '.join(sorted(FIELDS))}")
+def _theme(table: dict[str, Any]) -> Theme:
+    for key in table:
+        if key not in FIELDS | OPTIONAL:
+            raise _Wrong(key, f"unknown key {key!r}; there are: {', '.join(sorted(FIELDS))}")
     if missing := sorted(FIELDS - table.keys()):
-        raise _Wrong(1, f"it has no {', '.join(missing)}")
-    name = _text(table["name"], "name").text
-    colors = {key: _color(text) for key, text in _texts(table["colors"], "colors", COLORS).items()}
-    styles = {key: _style(text) for key, text in _texts(table["styles"], "styles", STYLES).items()}
+        raise _Wrong("", f"it has no {', '.join(missing)}")
+    name = _text(table["name"], "name")
+    colors = {key: _color(text, f"colors.{key}") for key, text in _entries(table, "colors", COLORS).items()}
+    styles = {key: _style(text, f"styles.{key}") for key, text in _entries(table, "styles", STYLES).items()}
     dark = _truth(table["dark"], "dark")
     textual = TextualTheme(
         name=f"skillos-{name}",
         dark=dark,
-        ansi=_truth(table["terminal"], "terminal") if "terminal" in table else False,
+        ansi=_truth(table.get("terminal", False), "terminal"),
         variables={
-            "pane-border": _color(_text(table["border"], "border")),
+            "pane-border": _color(table["border"], "border"),
             "footer-background": colors["background"],
             "block-cursor-text-style": "none",
             "ansi-background": "ansi_black" if dark else "ansi_white",
@@ -227,23 +176,42 @@ def _theme(table: dict[str, yaml.Node]) -> Theme:
     return Theme(name, textual, styles)
 
 
-def _truth(node: yaml.Node, what: str) -> bool:
-    text = _text(node, what)
-    if text.text not in TRUTH:
-        raise _Wrong(text.line, f"{what} is true or false, not {text.text!r}")
-    return TRUTH[text.text]
+def _entries(theme: dict[str, Any], name: str, wanted: frozenset[str]) -> dict[str, Any]:
+    """The entries of a table of the theme that has exactly the keys `wanted`. Raises `_Wrong`."""
+    table = theme[name]
+    if not isinstance(table, dict):
+        raise _Wrong(name, f"{name} is no table of keys and values")
+    for key in table:
+        if key not in wanted:
+            raise _Wrong(f"{name}.{key}", f"{name} has an unknown key {key!r}")
+    if missing := sorted(wanted - table.keys()):
+        raise _Wrong(name, f"{name} has no {', '.join(missing)}")
+    return table
 
 
-def _color(text: _Text) -> str:
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(key, f"{key} is no text")
+    return value
+
+
+def _truth(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong(key, f"{key} is true or false, without quotes")
+    return value
+
+
+def _color(value: object, key: str) -> str:
+    text = _text(value, key)
     try:
-        Color.parse(text.text)
+        Color.parse(text)
     except ColorParseError as error:
-        raise _Wrong(text.line, str(error).partition("\n")[0]) from error
-    return text.text
+        raise _Wrong(key, str(error).partition("\n")[0]) from error
+    return text
 
 
-def _style(text: _Text) -> Style:
+def _style(value: object, key: str) -> Style:
     try:
-        return Style.parse(text.text)
+        return Style.parse(_text(value, key))
     except StyleSyntaxError as error:
-        raise _Wrong(text.line, str(error)) from error
+        raise _Wrong(key, str(error)) from error

@@ -3,7 +3,7 @@
     line("muted:step ", f"strong:{step}")            # a line of two spans; the part before the first colon is the style
     text_lines(observation, "muted")                 # lines of untrusted text
 
-A span's style is a name that the theme defines (`themes/*.yaml`). Markup is never parsed. Escape sequences, which a terminal
+A span's style is a name that the theme defines (`themes/*.toml`). Markup is never parsed. Escape sequences, which a terminal
 would execute, and bidirectional and zero-width characters, which a reader would not see, are replaced by something visible,
 so that a diff cannot show less than the file has.
 """

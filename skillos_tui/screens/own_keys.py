@@ -12,7 +12,6 @@ shipped key stays. All screens are imported here, so this module is imported onl
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +34,7 @@ from skillos_tui.keymap import (
     owner_name,
 )
 from skillos_tui.screens.registry import SCREENS
+from skillos_tui.toml import Lines, TomlFault, loads
 from skillos_tui.widgets.pane import PANE_KEYS, Pane
 
 GENERAL = ("app", "screen", "pane")
@@ -46,7 +46,6 @@ PRINTED = {shown: name for name, shown in PRINTED_KEYS.items() if not shown.isas
 }
 """Names of keys by what is printed on them."""
 NAMED = frozenset(key.value for key in Keys) | frozenset(KEY_ALIASES)
-_LINE = re.compile(r"""\s*(?:\[(?P<table>[^\]]+)\]|(?P<key>[^=#]+?)\s*=)""")
 
 
 class KeysError(SkillosError):
@@ -107,12 +106,12 @@ def read_keys(path: Path) -> Chosen:
     """The keys of a file. Raises `KeysError` if it cannot be read, or is no TOML."""
     try:
         text = path.read_text(encoding="utf-8")
-        values = dict(_flat(tomllib.loads(text)))
+        values = dict(_flat(loads(text)))
     except OSError as error:
         raise KeysError(f"the keys {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except (TomlFault, ValueError, RecursionError) as error:
         raise KeysError(f"the keys {path} cannot be used: {error}") from error
-    lines = _lines(text)
+    lines = Lines(text)
     known = {each.id: each for each in all_keys()}
     chosen: dict[str, str] = {}
     troubles: dict[str, str] = {}
@@ -129,7 +128,7 @@ def read_keys(path: Path) -> Chosen:
         name, key, other = clash
         del chosen[name]
         troubles[name] = f"{key} is the key of {other.id!r} ({other.key.label}) already; {known[name].key.shown} stays"
-    told = tuple(f"{path}, line {lines.get(name, 1)}: {trouble}." for name, trouble in troubles.items())
+    told = tuple(f"{path}, line {lines[name]}: {trouble}." for name, trouble in troubles.items())
     return Chosen(OwnKeys(chosen), told)
 
 
@@ -161,19 +160,6 @@ def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _lines(text: str) -> dict[str, int]:
-    """The line of each action in the file."""
-    found: dict[str, int] = {}
-    table = ""
-    for number, row in enumerate(text.splitlines(), 1):
-        match = _LINE.match(row)
-        if match and match["table"]:
-            table = f"{match['table'].strip()}."
-        elif match and match["key"]:
-            found.setdefault(table + match["key"].replace('"', "").replace("'", "").strip(), number)
-    return found
 
 
 def key_name(written: str) -> str:

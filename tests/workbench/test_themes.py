@@ -15,7 +15,8 @@ from tests.workbench.ptys import Terminal
 from tests.workbench.recording import record_training
 from tests.workbench.stage import until, workbench
 
-DARK = (Path(__file__).parents[2] / "themes" / "dark.yaml").read_text(encoding="utf-8")
+DARK = (Path(__file__).parents[2] / "themes" / "dark.toml").read_text(encoding="utf-8")
+NAME = 'name = "dark"'
 
 
 def test_six_themes_ship_dark_and_light_and_each_has_every_style() -> None:
@@ -56,37 +57,57 @@ def luminance(color: tuple[int, int, int]) -> float:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("  muted:", "  mutted:"),
-        ('muted: "#7c8694"', 'muted: "#7c86zz"'),
-        ("dark: true", "dark: maybe"),
-        ('border: "#343a44"', 'border: "grass"'),
-        ('key: "bold #7fa8d9"', 'key: "bold bold bold not"'),
-        ("border: ", "boarder: "),
+        ("muted = ", "mutted = "),
+        ('muted = "#7c8694"', 'muted = "#7c86zz"'),
+        ('muted = "#7c8694"', "muted = 7"),
+        ('panel = "#1d2026"', 'panel = "no-colour"'),
+        ("dark = true", "dark = maybe"),
+        ("dark = true", 'dark = "true"'),
+        ("dark = true", "dark true"),
+        ("dark = true", "dark = true\ndark = true"),
+        ("dark = true", "dark = " + "1" * 5_000),
+        ('border = "#343a44"', 'border = "grass"'),
+        ('border = "#343a44"', 'border = "#343a44'),
+        ('key = "bold #7fa8d9"', 'key = "bold bold bold not"'),
+        ("border = ", "boarder = "),
+        ("[colors]", "[colours]"),
+        ("[colors]", "[colors"),
+        ("[styles]", "[ 'styles' ]\nsubtle.one = 1"),
+        ("[styles]", '[styles] # """\nlong = "mine"'),
     ],
 )
 def test_a_fault_names_its_line(old: str, new: str) -> None:
-    line = next(number for number, row in enumerate(DARK.splitlines(), start=1) if old in row)
-    with pytest.raises(ThemeError, match=rf"mine.yaml cannot be used: line {line}: "):
-        parse_theme(DARK.replace(old, new), "mine.yaml")
+    text = DARK.replace(old, new, 1)
+    line = text[: text.index(new)].count("\n") + new.count("\n") + 1
+    with pytest.raises(ThemeError, match=rf"mine\.toml cannot be used: line {line}: "):
+        parse_theme(text, "mine.toml")
 
 
 def test_a_person_s_own_theme_is_found_and_a_broken_one_harms_no_other(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(DARK.replace("name: dark", "name: mine").replace("#14161a", "#000000"))
-    (tmp_path / "broken.yaml").write_text(DARK.replace("border:", "boarder:"))
+    (tmp_path / "mine.toml").write_text(DARK.replace(NAME, 'name = "mine"').replace("#14161a", "#000000"))
+    (tmp_path / "broken.toml").write_text(DARK.replace("border =", "boarder ="))
     themes = Themes.find(tmp_path)
     assert themes["mine"].textual.background == "#000000" and themes["dark"].name == "dark"
-    assert list(themes.problems()) == ["broken"] and "broken.yaml" in themes.problems()["broken"]
+    assert list(themes.problems()) == ["broken"] and "broken.toml" in themes.problems()["broken"]
 
 
-def test_a_copy_with_another_ending_is_a_theme_and_what_is_none_is_named(tmp_path: Path) -> None:
-    dark = Path("themes/dark.yaml").read_text(encoding="utf-8")
-    (tmp_path / "mine.yml").write_text(dark, encoding="utf-8")
-    (tmp_path / "other.toml").write_text("dark = true\n", encoding="utf-8")
+@pytest.mark.parametrize("name", ["other.yaml", "other.yml", "other.json"])
+def test_a_theme_of_another_kind_is_named_as_a_problem(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.toml").write_text(DARK, encoding="utf-8-sig")
+    (tmp_path / name).write_text(DARK, encoding="utf-8")
     (tmp_path / "notes.md").write_text("nothing\n", encoding="utf-8")
     themes = Themes.find(tmp_path)
     assert themes["mine"].textual.name == "skillos-mine"
-    assert list(themes)[-2:] == ["mine", "other.toml"]
-    assert list(themes.problems()) == ["other.toml"] and "ends with .yaml" in themes.problems()["other.toml"]
+    assert list(themes)[-2:] == ["mine", name] and list(themes.problems()) == [name]
+    assert "a theme is a TOML file, whose name ends with .toml" in themes.problems()[name]
+
+
+def test_a_theme_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").mkdir()
+    themes = Themes.find(tmp_path)
+    assert themes["dark"].textual.dark
+    with pytest.raises(ThemeError, match=r"mine\.toml cannot be read: Is a directory"):
+        themes["mine"]
 
 
 async def test_the_dialog_shows_a_theme_at_once_keeps_it_or_takes_it_back(tmp_path: Path) -> None:
@@ -124,19 +145,20 @@ def test_the_terminal_s_own_colours_are_used_by_its_theme(record: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (("  muted:", "  mutted:"), "mutted"),
-        (('"#7fa8d9"', '"no-colour"'), "no-colour"),
-        (("colors:", "colours:"), "colors"),
-        (("name: dark", "name: [dark"), "dark.yaml"),
-        (("name: dark", "name: " + "[\n" * 20 + "]" * 20), "nests deeper than 8 levels"),
-        (("name: dark", "name: " + "[\n" * 40_000 + "]" * 40_000), "dark.yaml .*nest"),
-        (("name: dark", "name: " + "{a: " * 900 + "}" * 900), "nests deeper than 8 levels"),
-        (("name: dark", "name:\n  " + "- " * 40_000), "nests deeper than 8 levels"),
+        (("colors", "colours"), "colours"),
+        (("muted = ", "# muted = "), "line 19: styles has no muted"),
+        (("name = ", "# name = "), "line 1: it has no name"),
+        (("[styles]\n", '[styles]\nseries6 = """\n'), "line 47: Unterminated string"),
+        ((NAME, "name = " + "[\n" * 20 + "]" * 20), "line 3: name is no text"),
+        ((NAME, "name = " + "[\n" * 4_000 + "]" * 4_000), "line [0-9]+: it nests too deep"),
+        ((NAME, "a.b = 1\nname = " + "{a = " * 900 + "}" * 900), "line 4: it nests too deep"),
+        ((NAME, "name" + ".a" * 900 + " = 1"), "line 3: name is no text"),
+        ((NAME, "name = '\0'"), "line 3: Found invalid character"),
     ],
 )
 def test_a_broken_theme_is_an_error_that_names_the_fault(change: tuple[str, str], named: str) -> None:
-    with pytest.raises(ThemeError, match=named):
-        parse_theme(DARK.replace(*change), "dark.yaml")
+    with pytest.raises(ThemeError, match=rf"dark\.toml cannot be used: .*{named}"):
+        parse_theme(DARK.replace(*change), "dark.toml")
 
 
 @pytest.mark.parametrize(
