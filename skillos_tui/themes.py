@@ -11,10 +11,11 @@ terminal has. A person's own are files in the folder `themes` of the configurati
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 from textual.color import Color, ColorParseError
@@ -55,8 +56,7 @@ class ThemeError(SkillosError):
     """A theme that cannot be used; the message names its file and line, the reason, and what is expected."""
 
 
-@dataclass(frozen=True)
-class Theme:
+class Theme(msgspec.Struct, frozen=True):
     """One theme: Textual's, and the Rich styles of the panes by name."""
 
     name: str
@@ -66,7 +66,9 @@ class Theme:
     def without_colours(self) -> Theme:
         """The theme for a terminal without colours: bold, underlined and reversed text in the place of backgrounds."""
         plain = {name: style.without_color for name, style in self.styles.items()}
-        return replace(self, styles={**plain, **{name: Style.parse(text) for name, text in PLAIN.items()}})
+        return msgspec.structs.replace(
+            self, styles={**plain, **{name: Style.parse(text) for name, text in PLAIN.items()}}
+        )
 
 
 class Themes(Mapping[str, Theme]):
@@ -101,7 +103,7 @@ class Themes(Mapping[str, Theme]):
                 raise ThemeError(f"the theme {where} cannot be used: it has more than {MAX_BYTES:,} bytes")
             theme = parse_theme(data.decode("utf-8-sig", "replace"), where)
             textual = replace(theme.textual, name=f"skillos-{name}")  # a copy of a theme may still have its name
-            self._loaded[name] = replace(theme, name=name, textual=textual)
+            self._loaded[name] = Theme(name, textual, theme.styles)
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:

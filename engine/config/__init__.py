@@ -378,7 +378,7 @@ def _more_types(gates: Sequence[str], job: str, tables: Mapping[str, Tables], wh
             continue
         if name in JOBS.added():
             types |= _section_of(JOBS, name, first[0]) or {name: JOBS.load(name).settings}
-        elif name in GATES.names():
+        elif name in GATES:
             raise ConfigError(f"{first[0]}: there is no section {name} unless review.gates names the gate {name}")
         else:
             raise ConfigError(f"{first[0]}: {no_section(name, _defaults())}")

@@ -57,6 +57,9 @@ class Registry(Generic[T]):
         """Every name: those that ship in their order, then those of installed packages by the alphabet."""
         return [*self.shipped, *self.added()]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.shipped or name in self.added()
+
     def added(self) -> list[str]:
         """The names that installed packages add, by the alphabet."""
         return sorted({entry.name for entry in self._entries()} - set(self.shipped))

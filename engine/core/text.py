@@ -8,7 +8,6 @@ without_credentials("GET https://me:pw@host failed")   # "GET https://…@host f
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from typing import Any
@@ -16,14 +15,13 @@ from typing import Any
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """The Unicode categories that a terminal obeys or does not show: control, format, surrogate, private, line separators."""
 
-_NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
+_NOT_PLAIN = r"[^\n\x20-\x7e]"
 
 _QUERY_NAMES = (
     r"[\w.-]{0,40}(?:token|api[_-]?key|secret|passw(?:or)?d|passphrase|signature|credential)[\w.-]{0,40}"
     r"|key|auth|pwd|pass|sig|sas"
 )
-_CREDENTIALS = re.compile(
-    rf"""(?P<url>\b[a-z][a-z0-9+.-]{{0,20}}:/{{1,3}})(?:
+_CREDENTIALS = rf"""(?xi)(?P<url>\b[a-z][a-z0-9+.-]{{0,20}}:/{{1,3}})(?:
           [^\s/?\#@:]{{0,300}}:[^\s/?\#]{{0,300}}                  # https://user:password@
         | [^\s/?\#@:\[]{{1,300}}:(?!\d+(?:[/?\#]|$))\S{{0,300}}    # a password with / ? or # in it
     )@
@@ -33,12 +31,10 @@ _CREDENTIALS = re.compile(
     | (?<=['"])(?:[\w.-]{{0,100}}//)?[^\s/@:'"]{{1,300}}:(?!/)[^\s@'"]{{1,300}}@(?=[\w-])  # quoted: user:password@host
     | \b(?-i:gh[oprsu]_|github_pat_|glpat-|hf_|sk-(?:[a-z]+\d*-)?|xox[abprs]-|AKIA)[a-z0-9_]{{16,}}   # tokens of services
     | (?P<bearer>\bBearer\s+)[a-z0-9._~+/=-]{{8,}}
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_SPACED = re.compile(r"://[^/?#@]*:[^/?#]*@")
+    """
+_SPACED = r"://[^/?#@]*:[^/?#]*@"
 """A password with blanks in it. In a longer text they could not be told from the words around them."""
-_BARE = re.compile(r"^(?://)?[^\s/@:]+:[^\s@]+@[\w-]+(?:\.[\w.-]+|:\d+)")
+_BARE = r"^(?://)?[^\s/@:]+:[^\s@]+@[\w-]+(?:\.[\w.-]+|:\d+)"
 
 
 def printable(text: str, width: int | None = None) -> str:
@@ -48,7 +44,7 @@ def printable(text: str, width: int | None = None) -> str:
     """
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
-    return text if text.isprintable() else _NOT_PLAIN.sub(_escaped, text).replace("\n", "\\n")
+    return text if text.isprintable() else re.sub(_NOT_PLAIN, _escaped, text).replace("\n", "\\n")
 
 
 def printable_lines(text: str) -> str:
@@ -72,12 +68,14 @@ def json_text(value: Any, *, indent: bool = False, ascii: bool = False) -> str:
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:  # a lone surrogate, as in a file name that is not UTF-8
+        import json
+
         plain = msgspec.to_builtins(value, str_keys=True)
         return json.dumps(plain, indent=2) if indent else json.dumps(plain, separators=(",", ":"))
     text = (msgspec.json.format(encoded) if indent else encoded).decode()
     if text.isascii() and "\x7f" not in text:
         return text
-    return _NOT_PLAIN.sub(lambda found: _json_escaped(found[0], ascii), text)
+    return re.sub(_NOT_PLAIN, lambda found: _json_escaped(found[0], ascii), text)
 
 
 def _json_escaped(character: str, always: bool) -> str:
@@ -89,7 +87,7 @@ def _json_escaped(character: str, always: bool) -> str:
 
 def without_credentials(text: str) -> str:
     """`text` with `…` in place of passwords and tokens: of the user info and parameters of URLs, and of known services."""
-    return _CREDENTIALS.sub(_redacted, text)
+    return re.sub(_CREDENTIALS, _redacted, text)
 
 
 def _redacted(found: re.Match[str]) -> str:
@@ -100,7 +98,7 @@ def _redacted(found: re.Match[str]) -> str:
 
 def has_credentials(value: str) -> bool:
     """Whether a value that a person gave has a password or token in it, as `https://user:TOKEN@host` does."""
-    return any(pattern.search(value) for pattern in (_CREDENTIALS, _SPACED, _BARE))
+    return any(re.search(pattern, value) for pattern in (_CREDENTIALS, _SPACED, _BARE))
 
 
 def money(amount: float) -> str:

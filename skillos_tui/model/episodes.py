@@ -9,7 +9,7 @@ Only the newest episodes are kept. An episode's events may arrive twice, and its
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from engine.core.events import (
     CompletionMade,
@@ -36,21 +36,19 @@ EPISODE_KINDS = (
 """The kinds of the events of an episode."""
 
 
-@dataclass
-class Episode:
+class Episode(msgspec.Struct):
     """One position of a rollout. `turns` is by turn number, `completions` are those that the strategy asked for beside the
     decision; `old` is true when a new engine has started since, whose episodes replace this one."""
 
     started: EpisodeStarted
-    turns: dict[int, TurnTaken] = field(default_factory=dict)
+    turns: dict[int, TurnTaken] = msgspec.field(default_factory=dict)
     ended: EpisodeEnded | None = None
     curation: CurationMade | CurationSkipped | None = None
     old: bool = False
-    completions: list[CompletionMade] = field(default_factory=list)
+    completions: list[CompletionMade] = msgspec.field(default_factory=list)
 
 
-@dataclass
-class Followed:
+class Followed(msgspec.Struct):
     """The newest episodes of one rollout: those of one step in a run that forks its repository at each step, else those of
     the last steps.
 
@@ -60,7 +58,7 @@ class Followed:
     forks: bool = True
     group: int = 0
     rollout: int = 0
-    episodes: list[Episode] = field(default_factory=list)
+    episodes: list[Episode] = msgspec.field(default_factory=list)
 
     def fold(self, event: EpisodeEvent) -> bool:
         """Apply one event; returns whether it changes an episode that is kept."""
@@ -116,8 +114,7 @@ def _place(episode: Episode) -> tuple[int, int]:
     return episode.started.at.step, episode.started.at.position
 
 
-@dataclass
-class Measurement:
+class Measurement(msgspec.Struct):
     """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
     followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
 
@@ -125,4 +122,4 @@ class Measurement:
     groups: int = 1
     begun: bool = False
     over: bool = False
-    followed: Followed = field(default_factory=Followed)
+    followed: Followed = msgspec.field(default_factory=Followed)

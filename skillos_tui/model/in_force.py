@@ -7,15 +7,15 @@ now.policy, now.policy_seconds
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from engine.core.events import SettingChanged
 from engine.review.effects import policy_of, policy_seconds_of
 
 
-@dataclass(frozen=True)
-class InForce:
+class InForce(msgspec.Struct, frozen=True):
     """`settings` are TOML, "" in older logs. `policy` is who decides on edits, "" where it is not known, and
     `policy_seconds` the time of the policies that have one, None where it is not known."""
 

@@ -12,8 +12,9 @@ from the last step on. The episodes of a held-out measurement are kept separatel
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.errors import ConfigError
@@ -65,8 +66,7 @@ MAX_SUPERSEDED = 20
 """How many superseded edits are kept: a training run has thousands, and the log has all of them."""
 
 
-@dataclass
-class Change:
+class Change(msgspec.Struct):
     """A skill's file before and after a change, and where the change was made; None where there is no file."""
 
     skill: str
@@ -75,8 +75,7 @@ class Change:
     where: str
 
 
-@dataclass
-class RunView:
+class RunView(msgspec.Struct):
     """The state of a run.
 
     `kind` is the name of the run's kind, "" before the run is open. `job` describes the kind; it is None when the package
@@ -99,33 +98,33 @@ class RunView:
     state: State = "starting"
     reason: str = ""
     ending: bool = False
-    settings: InForce = field(default_factory=InForce)
+    settings: InForce = msgspec.field(default_factory=InForce)
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
     rollouts: int = 1
-    steps: dict[int, StepEnded] = field(default_factory=dict)
-    updates: dict[int, UpdateMade] = field(default_factory=dict)
-    held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
-    checked: dict[int, list[Alarm]] = field(default_factory=dict)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    training: Followed = field(default_factory=Followed)
+    steps: dict[int, StepEnded] = msgspec.field(default_factory=dict)
+    updates: dict[int, UpdateMade] = msgspec.field(default_factory=dict)
+    held_out: dict[int, HeldOutMeasured] = msgspec.field(default_factory=dict)
+    checked: dict[int, list[Alarm]] = msgspec.field(default_factory=dict)
+    outcomes: dict[int, Outcome] = msgspec.field(default_factory=dict)
+    training: Followed = msgspec.field(default_factory=Followed)
     trained: bool = False
     measurement: Measurement | None = None
-    fork: dict[str, str] = field(default_factory=dict)
+    fork: dict[str, str] = msgspec.field(default_factory=dict)
     change: Change | None = None
     judged: CurationMade | None = None
-    edits: dict[str, Edit] = field(default_factory=dict)
-    unread: dict[str, tuple[Edit, int]] = field(default_factory=dict)
-    withheld: dict[str, int] = field(default_factory=dict)
+    edits: dict[str, Edit] = msgspec.field(default_factory=dict)
+    unread: dict[str, tuple[Edit, int]] = msgspec.field(default_factory=dict)
+    withheld: dict[str, int] = msgspec.field(default_factory=dict)
     superseded: int = 0
     memory: MemoryMeasured | None = None
     measured_at: float | None = None
-    servers: dict[str, ServerMeasured] = field(default_factory=dict)
+    servers: dict[str, ServerMeasured] = msgspec.field(default_factory=dict)
     used: ModelsUsed | None = None
     published: AdapterPublished | None = None
-    notices: list[Notice] = field(default_factory=list)
-    damage: list[Notice] = field(default_factory=list)
+    notices: list[Notice] = msgspec.field(default_factory=list)
+    damage: list[Notice] = msgspec.field(default_factory=list)
 
     def identify(self, kind: str, job: JobKind | None) -> None:
         """Set the run's kind; before the first event."""

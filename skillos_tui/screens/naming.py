@@ -43,7 +43,7 @@ def _keys_of(owner: str) -> Sequence[Key]:
     }
     if owner in general:
         return general[owner]
-    if owner in SCREENS.names():
+    if owner in SCREENS:
         keys: Sequence[Key] = resolve(SCREENS.load(owner).screen).KEYS
         return keys
     return [key for kind in _kinds_of(Pane) if owner_name(kind) == owner for key in vars(kind).get("KEYS", ())]

@@ -22,8 +22,9 @@ import enum
 import re
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 ESCAPE_SECONDS = 0.1
 """How long a prefix that may be a key waits for more; Textual's own value."""
@@ -52,35 +53,30 @@ class Query(enum.Enum):
     POSITION = "CPR"
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(msgspec.Struct, frozen=True):
     """Characters that a person typed, as UTF-8; with `burst`, they arrived as fast as only pasted text does."""
 
     text: bytes
     burst: bool = False
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True):
     """A whole escape sequence of a key, the mouse or the focus."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
-class Escape:
+class Escape(msgspec.Struct, frozen=True):
     """The escape key."""
 
 
-@dataclass(frozen=True)
-class Paste:
+class Paste(msgspec.Struct, frozen=True):
     """The text of a bracketed paste."""
 
     text: bytes
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A reply or a report; `query` is the query that it answers, None if it is not known."""
 
     data: bytes
@@ -90,28 +86,28 @@ class Reply:
 Item = Typed | Sequence | Escape | Paste | Reply
 
 WHOLE_REPLY = {
-    Query.BACKGROUND: re.compile(rb"\x1b\]11;[^\x07\x1b]*(?:\x07|\x1b\\)"),
-    Query.ATTRIBUTES: re.compile(rb"\x1b\[\?[0-9;]*c"),
-    Query.STATUS: re.compile(rb"\x1b\[[03]n"),
-    Query.MODE: re.compile(rb"\x1b\[\?[0-9;]*\$y"),
-    Query.POSITION: re.compile(rb"\x1b\[[0-9]+;[0-9]+R"),
+    Query.BACKGROUND: rb"\x1b\]11;[^\x07\x1b]*(?:\x07|\x1b\\)",
+    Query.ATTRIBUTES: rb"\x1b\[\?[0-9;]*c",
+    Query.STATUS: rb"\x1b\[[03]n",
+    Query.MODE: rb"\x1b\[\?[0-9;]*\$y",
+    Query.POSITION: rb"\x1b\[[0-9]+;[0-9]+R",
 }
 BEGUN_REPLY = {
-    Query.BACKGROUND: re.compile(rb"\x1b\](?:1|11|11;|11;(?:r|rg|rgb|rgba?:[0-9a-fA-F/]*)\x1b?)?"),
-    Query.ATTRIBUTES: re.compile(rb"\x1b\[(?:\?[0-9;]*)?"),
-    Query.STATUS: re.compile(rb"\x1b\[[03]?"),
-    Query.MODE: re.compile(rb"\x1b\[(?:\?[0-9;]*\$?)?"),
-    Query.POSITION: re.compile(rb"\x1b\[[0-9;]*"),
+    Query.BACKGROUND: rb"\x1b\](?:1|11|11;|11;(?:r|rg|rgb|rgba?:[0-9a-fA-F/]*)\x1b?)?",
+    Query.ATTRIBUTES: rb"\x1b\[(?:\?[0-9;]*)?",
+    Query.STATUS: rb"\x1b\[[03]?",
+    Query.MODE: rb"\x1b\[(?:\?[0-9;]*\$?)?",
+    Query.POSITION: rb"\x1b\[[0-9;]*",
 }
-REPORT = re.compile(rb"\x1b\[[?>=].*|\x1b\[[0-9;]*n|\x1b\[[0-9]+;[0-9]+;[0-9;:]*[tx]|\x1b\[[0-9;]*\$y", re.S)
+REPORT = rb"(?s)\x1b\[[?>=].*|\x1b\[[0-9;]*n|\x1b\[[0-9]+;[0-9]+;[0-9;:]*[tx]|\x1b\[[0-9;]*\$y"
 """Control sequences that no key sends; the window's size (`CSI 48 ; ... t`) is taken out before."""
-WINDOW_SIZE = re.compile(rb"\x1b\[48(?:;[0-9:]+){4}t")
-F3 = re.compile(rb"\x1b\[1;([2-9]|1[0-6])R")
+WINDOW_SIZE = rb"\x1b\[48(?:;[0-9:]+){4}t"
+F3 = rb"\x1b\[1;([2-9]|1[0-6])R"
 """F3 with a modifier, which looks like the report of a cursor in the first row."""
 POSITION = WHOLE_REPLY[Query.POSITION]
-OWN_COLOR = re.compile(rb"\x1b\]11;(?:r|rg|rgba?|rgba?:[0-9a-fA-F/]*|[^r].*)?(?:\x1b|\x07|\x1b\\)?", re.S)
+OWN_COLOR = rb"(?s)\x1b\]11;(?:r|rg|rgba?|rgba?:[0-9a-fA-F/]*|[^r].*)?(?:\x1b|\x07|\x1b\\)?"
 """The beginnings of a reply to OSC 11: other characters do not belong to it."""
-PLAUSIBLE_STRING = re.compile(rb"\x1b(?:\][0-9]|P[0-9>!$+]|_G)")
+PLAUSIBLE_STRING = rb"\x1b(?:\][0-9]|P[0-9>!$+]|_G)"
 """How the control strings begin that terminals really send."""
 
 
@@ -157,7 +153,7 @@ def _control_sequence(held: bytes, last: int) -> Shape:
 def _control_string(held: bytes, last: int) -> Shape:
     if last == 0x07 or held.endswith(b"\x1b\\"):
         return Shape.WHOLE
-    if held.startswith(b"\x1b]11;") and not OWN_COLOR.fullmatch(held):
+    if held.startswith(b"\x1b]11;") and not re.fullmatch(OWN_COLOR, held):
         return Shape.BROKEN
     if last == ESC:
         return Shape.OPEN if held[-2] != ESC else Shape.BROKEN
@@ -304,10 +300,10 @@ class Input:
             return False
         if self._given >= 2:
             table = WHOLE_REPLY if found is Shape.WHOLE else BEGUN_REPLY
-            return any(self.asked(query) and pattern.fullmatch(held) for query, pattern in table.items())
+            return any(self.asked(query) and re.fullmatch(pattern, held) for query, pattern in table.items())
         if held[1:2] == b"[" or (len(held) == 2 and found is Shape.KEY and held[1:2] != b"O"):
             return True
-        return PLAUSIBLE_STRING.match(held) is not None
+        return re.match(PLAUSIBLE_STRING, held) is not None
 
     def _finish(self) -> None:
         """Handle the held sequence, which is whole."""
@@ -323,15 +319,15 @@ class Input:
             self._emit(Sequence(data))
 
     def _is_report(self, data: bytes) -> bool:
-        if POSITION.fullmatch(data):
-            return self.asked(Query.POSITION) or not F3.fullmatch(data)
-        return REPORT.fullmatch(data) is not None and not WINDOW_SIZE.fullmatch(data)
+        if re.fullmatch(POSITION, data):
+            return self.asked(Query.POSITION) or not re.fullmatch(F3, data)
+        return re.fullmatch(REPORT, data) is not None and not re.fullmatch(WINDOW_SIZE, data)
 
     def _answered(self, data: bytes) -> Query | None:
         """The query that this answers, which is not expected any more; None if none was sent."""
         with self._lock:
             for query, pattern in WHOLE_REPLY.items():
-                if self._asked[query] and pattern.fullmatch(data):
+                if self._asked[query] and re.fullmatch(pattern, data):
                     self._asked[query] -= 1
                     return query
         return None

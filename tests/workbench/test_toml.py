@@ -18,7 +18,7 @@ list = [
 [ "table" . 'inner' ]
 one = { two = 2 } # three = 3
 [[many]]
-a = "\\\"\u2028" 
+a = "\\\"\u2028" \r
 \tb = 1
 """
 

@@ -11,6 +11,7 @@ Rewards are floats or None, and None means *not measured*: it is never 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import get_args
 
@@ -118,7 +119,12 @@ class Unreadable(msgspec.Struct, frozen=True):
 Sink = Callable[[AnyEvent], None]
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[AnyEvent]:
+    """It takes 4 ms to make, which the first paint of the workbench does not need."""
+    return msgspec.json.Decoder(AnyEvent)
 
 
 _kinds: Mapping[type, str] = MappingProxyType({type_: type_.__struct_config__.tag for type_ in get_args(AnyEvent)})
@@ -138,14 +144,14 @@ def encode(event: AnyEvent) -> bytes:
 
 def decode(data: bytes | str) -> AnyEvent:
     """The event of one JSON object. Raises `msgspec.ValidationError` for anything else."""
-    event: AnyEvent = _decoder.decode(data)
+    event: AnyEvent = _decoder().decode(data)
     return event
 
 
 def read(kind: bytes, data: bytes) -> AnyEvent | Unreadable:
     """The event of a stored `kind` and its JSON, or why it cannot be read. Raises nothing, whatever the bytes are."""
     try:
-        event: AnyEvent = _decoder.decode(data)
+        event: AnyEvent = _decoder().decode(data)
         if _stored_kinds[type(event)] == kind:
             return event
         name, why = kind.decode(errors="replace"), f"its content is of another kind: {kind_of(event)}"

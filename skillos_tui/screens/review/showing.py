@@ -7,7 +7,6 @@ person has left out hunks, or written another text, it shows that (`Working`), a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import ClassVar
@@ -263,7 +262,7 @@ class Showing(FullScreen):
             why.show(None)
             return
         change = edit_change(edit, view)
-        diff.show(replace(change, after=working.base(edit)), working.left)
+        diff.show(msgspec.structs.replace(change, after=working.base(edit)), working.left)
         where = view.place(edit.provenance.position)
         diff.retitle(f"{edit.operation} · {change.skill}   {where}", self._subtitle(edit, working))
         if self._shown != (edit.id, edit.change):
