@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-_PLACE = re.compile(r"(h?)(\d{1,9})(?:/g(\d{1,6})(?:/r(\d{1,6})(?:/p(\d{1,6})(?:/t(\d{1,6}))?)?)?)?", re.ASCII)
+_PLACE = r"(?a)(h?)(\d{1,9})(?:/g(\d{1,6})(?:/r(\d{1,6})(?:/p(\d{1,6})(?:/t(\d{1,6}))?)?)?)?"
 
 
 class PositionId(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def place_of(at: PositionId, turn: int | None = None) -> str:
 
 def spot_of(place: str) -> Spot | None:
     """The spot that a place names; None where it names none. In "h10/g3/p2" the rollout, which is 0, is left out."""
-    found = _PLACE.fullmatch(re.sub(r"^(h\d+/g\d+)/p", r"\1/r0/p", place, count=1))
+    found = re.fullmatch(_PLACE, re.sub(r"^(h\d+/g\d+)/p", r"\1/r0/p", place, count=1))
     if found is None:
         return None
     held_out, step, *others = found.groups()

@@ -27,14 +27,12 @@ MAX_TOKENS = 400
 ALIKE = 0.35
 """The least similarity of two lines whose changed words are marked; below, the whole line is another one."""
 
-_TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
-_FENCE = re.compile(r"\s{0,3}(```|~~~)")
-_KEY = re.compile(r"(\s*(?:- )?)([\w.-]+)(:)(?=\s|$)")
-_HEADING = re.compile(r"#{1,6}\s")
-_LIST = re.compile(r"(\s*)([-*+]|\d{1,3}[.)])(\s)")
-_INLINE = re.compile(
-    r"(?P<code>`[^`]+`)|(?P<strong>\*\*[^*]+\*\*|__[^_]+__)|(?P<link>\[[^\]]*\]\([^)]*\)|https?://\S+)"
-)
+_TOKEN = r"(?s)\w+|\s+|."
+_FENCE = r"\s{0,3}(```|~~~)"
+_KEY = r"(\s*(?:- )?)([\w.-]+)(:)(?=\s|$)"
+_HEADING = r"#{1,6}\s"
+_LIST = r"(\s*)([-*+]|\d{1,3}[.)])(\s)"
+_INLINE = r"(?P<code>`[^`]+`)|(?P<strong>\*\*[^*]+\*\*|__[^_]+__)|(?P<link>\[[^\]]*\]\([^)]*\)|https?://\S+)"
 
 
 class Layered(dict[str, Style]):
@@ -59,7 +57,7 @@ def kinds_of(lines: Sequence[str]) -> list[Kind]:
             kinds.append("front")
             front = at == 0 or text.rstrip() != "---"
             continue
-        found = _FENCE.match(text)
+        found = re.match(_FENCE, text)
         kinds.append("code" if fence or found else "text")
         if found:
             fence = "" if fence == found[1] else fence or found[1]
@@ -71,15 +69,15 @@ def looks(text: str, kind: Kind) -> Spans:
     if kind == "code":
         return ((text, "code"),)
     if kind == "front":
-        found = _KEY.match(text)
+        found = re.match(_KEY, text)
         if found is None:
             return ((text, "muted" if text.rstrip() == "---" else ""),)
         return (*_some((found[1], "")), (found[2], "key"), (found[3], "muted"), *_some((text[found.end() :], "")))
-    if _HEADING.match(text):
+    if re.match(_HEADING, text):
         return ((text, "heading"),)
     if text.lstrip().startswith(">"):
         return ((text, "thought"),)
-    found = _LIST.match(text)
+    found = re.match(_LIST, text)
     if found is None:
         return _inline(text)
     return (*_some((found[1], "")), (found[2], "accent"), *_some((found[3], "")), *_inline(text[found.end() :]))
@@ -87,7 +85,7 @@ def looks(text: str, kind: Kind) -> Spans:
 
 def words(old: str, new: str) -> tuple[list[range], list[range]] | None:
     """The ranges of characters that differ in two lines, word by word; None where the lines have little in common."""
-    before, after = _TOKEN.findall(old), _TOKEN.findall(new)
+    before, after = re.findall(_TOKEN, old), re.findall(_TOKEN, new)
     if not before or not after or max(len(before), len(after)) > MAX_TOKENS:
         return None
     matcher = SequenceMatcher(None, before, after, autojunk=False)
@@ -133,7 +131,7 @@ def _starts(tokens: list[str]) -> list[int]:
 def _inline(text: str) -> Spans:
     spans: list[tuple[str, str]] = []
     at = 0
-    for found in _INLINE.finditer(text):
+    for found in re.finditer(_INLINE, text):
         spans += _some((text[at : found.start()], ""))
         spans.append((found[0], found.lastgroup or ""))
         at = found.end()

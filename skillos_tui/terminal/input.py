@@ -22,9 +22,8 @@ import enum
 import re
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from itertools import pairwise
-
-import msgspec
 
 ESCAPE_SECONDS = 0.1
 """How long a prefix that may be a key waits for more; Textual's own value."""
@@ -53,30 +52,35 @@ class Query(enum.Enum):
     POSITION = "CPR"
 
 
-class Typed(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Typed:
     """Characters that a person typed, as UTF-8; with `burst`, they arrived as fast as only pasted text does."""
 
     text: bytes
     burst: bool = False
 
 
-class Sequence(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Sequence:
     """A whole escape sequence of a key, the mouse or the focus."""
 
     data: bytes
 
 
-class Escape(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Escape:
     """The escape key."""
 
 
-class Paste(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Paste:
     """The text of a bracketed paste."""
 
     text: bytes
 
 
-class Reply(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Reply:
     """A reply or a report; `query` is the query that it answers, None if it is not known."""
 
     data: bytes
