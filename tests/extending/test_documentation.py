@@ -53,6 +53,7 @@ def test_the_backend_answers_for_the_executor(shell: Shell, tmp_path: Path) -> N
     assert all(len(turn.action.split()) == 1 for turn in turns)  # the last word of the prompt
 
 
+@pytest.mark.slow
 def test_the_strategy_and_the_grouping_are_trained(shell: Shell, tmp_path: Path) -> None:
     parts = ("strategy.kind=briefing", "grouping.kind=random", *SMALL)
     shell.engine("train", "--profile=pocket", "--steps=1", f"--run={tmp_path / 'run'}", *_set(parts))

@@ -269,7 +269,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
-@pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_memory_of_a_pocket_step_is_as_planned_within_half(tmp_path, checkpointing):
     """A step of 8 samples of the greatest length, all at once, in a process of its own."""
     settings = ["training.steps=1", "training.groups=1", "training.rollouts=2", "training.tasks=4"]
