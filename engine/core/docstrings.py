@@ -10,10 +10,11 @@ field_docs(Training)["steps"]                # "How many steps the run has."
 from __future__ import annotations
 
 import ast
-import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
+
+from engine.core.syntax import parse, source_of
 
 
 def field_docs(kind: type) -> dict[str, str]:
@@ -32,7 +33,7 @@ def field_docs(kind: type) -> dict[str, str]:
 def _documented(kind: type) -> Iterator[tuple[str, str]]:
     """The fields that `kind` itself declares and documents. Raises `OSError`, `TypeError` or `SyntaxError` where its source
     cannot be read."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    tree = parse(textwrap.dedent(source_of(kind))).body[0]
     assert isinstance(tree, ast.ClassDef)
     for field, below in zip(tree.body, tree.body[1:], strict=False):
         match field, below:

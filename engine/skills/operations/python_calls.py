@@ -15,6 +15,7 @@ import re
 import warnings
 from typing import Any
 
+from engine.core.syntax import parse_expression
 from engine.skills.operations.syntaxes import Fault, decode
 
 MAX_LENGTH = 200_000
@@ -107,7 +108,7 @@ def _parsed(source: str) -> tuple[ast.expr | None, Fault | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that Python does not know, which stay as they are
-            return ast.parse(source.strip(), mode="eval").body, None
+            return parse_expression(source.strip()), None
     except SyntaxError as error:
         return None, Fault(f"it is no Python: {error.msg}")
     except (ValueError, RecursionError, MemoryError) as error:

@@ -15,6 +15,7 @@ from functools import reduce
 from operator import or_
 from typing import Any, TypeAlias
 
+from engine.core.syntax import parse_expression
 from engine.environments.alfworld.errors import FormatError
 from engine.environments.alfworld.pddl.facts import MAX_PLAYING, Facts, Frame, Row
 from engine.environments.alfworld.pddl.joins import Env, Fresh, Step, Test, any_of, check, ordered_scan, row_test, stop
@@ -217,7 +218,7 @@ class Writer:
             raise FormatError(f"the grammar's expression {source[:60]}… has more than {MAX_EXPRESSION} characters")
         self.frame.spend(len(source))
         try:
-            tree = ast.parse(source.strip(), mode="eval").body
+            tree = parse_expression(source.strip())
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise FormatError(
                 f"the grammar's expression {source.strip()[:60]} cannot be read", (source.strip(),)
