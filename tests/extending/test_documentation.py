@@ -32,6 +32,7 @@ def test_each_sort_of_part_has_one_module_and_one_line() -> None:
     assert len(PAGE.read_text("utf-8").splitlines()) <= 500
 
 
+@pytest.mark.slow
 def test_the_environment_is_trained_on_its_scores(shell: Shell, tmp_path: Path) -> None:
     settings = ("environment.kind=words", "rewards.task=score", *SMALL)
     shell.engine("train", "--profile=pocket", "--steps=1", f"--run={tmp_path / 'run'}", *_set(settings))
