@@ -86,8 +86,7 @@ class RunView(msgspec.Struct):
     `measured_at` in unix seconds, and `servers` are the newest figures of each model server. `unread` holds, for an edit
     that was decided on here, the edit as the log has been read, and how many of its decisions are still to be read. `judged`
     is the newest decision that a judge's model answered for. `checked` are the alarms that held after a step. `ending`: the
-    run stops when the present unit has ended. `settings` are those in force, as TOML; `policy` is who decides on edits, and
-    `effects` what a decision does.
+    run stops when the present unit has ended. `settings` are those in force.
     """
 
     kind: str = ""

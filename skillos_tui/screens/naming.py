@@ -46,11 +46,11 @@ def _keys_of(owner: str) -> Sequence[Key]:
     if owner in SCREENS:
         keys: Sequence[Key] = resolve(SCREENS.load(owner).screen).KEYS
         return keys
-    return [key for kind in _kinds_of(Pane) if owner_name(kind) == owner for key in vars(kind).get("KEYS", ())]
+    return [key for kind in kinds_of(Pane) if owner_name(kind) == owner for key in vars(kind).get("KEYS", ())]
 
 
-def _kinds_of(kind: type[Pane]) -> Iterator[type[Pane]]:
+def kinds_of(kind: type[Pane]) -> Iterator[type[Pane]]:
     """The kinds of panes whose modules are loaded."""
     for each in kind.__subclasses__():
         yield each
-        yield from _kinds_of(each)
+        yield from kinds_of(each)

@@ -33,6 +33,7 @@ from skillos_tui.keymap import (
     id_of,
     owner_name,
 )
+from skillos_tui.screens.naming import kinds_of
 from skillos_tui.screens.registry import SCREENS
 from skillos_tui.toml import Lines, TomlFault, loads
 from skillos_tui.widgets.pane import PANE_KEYS, Pane
@@ -83,7 +84,7 @@ def all_keys() -> list[Owned]:
             found += _keys_of(resolve(SCREENS.load(name).screen))
         except (UnknownPart, ImportError, AttributeError):
             continue  # the workbench names it when it looks up the screens
-    for pane in sorted(_kinds_of(Pane), key=owner_name):
+    for pane in sorted(kinds_of(Pane), key=owner_name):
         found += _keys_of(pane)
     different: dict[str, Owned] = {}
     for owned in found:
@@ -94,12 +95,6 @@ def all_keys() -> list[Owned]:
 def _keys_of(kind: type) -> list[Owned]:
     own = vars(kind).get("KEYS", ())
     return [Owned(owner_name(kind), vars(kind)["KEYS_TITLE"], key) for key in own]
-
-
-def _kinds_of(kind: type[Pane]) -> Iterator[type[Pane]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from _kinds_of(each)
 
 
 def read_keys(path: Path) -> Chosen:

@@ -16,6 +16,7 @@ from engine.core.position import PositionId
 from engine.runs.directory import Run
 from skillos_tui.model.session import Session
 from skillos_tui.widgets.pane import Pane
+from tests.workbench.ptys import Terminal
 from tests.workbench.recording import create, episode, proposal, record_training
 from tests.workbench.stage import screen_lines, until, workbench
 
@@ -130,3 +131,12 @@ def write_skill(run: Run, text: str, name: str = "open-shut") -> None:
 def skill_file(run: Run, name: str = "open-shut") -> str:
     """The text of a skill's file."""
     return (run.repo_path / name / "SKILL.md").read_text()
+
+
+def open_editor(terminal: Terminal, shown: str) -> None:
+    """Go from Live to the only edit that waits, until `shown` is on the screen, and open it in the editor."""
+    terminal.until("1 edit to review", 60)
+    terminal.press(b"2")
+    terminal.until(shown, 60)
+    terminal.quiet(1)
+    terminal.press(b"e")

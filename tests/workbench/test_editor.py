@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.ptys import Terminal
-from tests.workbench.reviewing import decided, waiting_run
+from tests.workbench.reviewing import decided, open_editor, waiting_run
 
 SCRIPTS = {
     "absent": None,
@@ -38,11 +38,7 @@ def test_the_screen_comes_back_with_the_reason(tmp_path: Path, kind: str, said: 
     environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     environment.pop("VISUAL", None)
     with Terminal(str(run.path), environment=environment) as terminal:
-        terminal.until("1 edit to review", 60)
-        terminal.press(b"2")
-        terminal.until("insert · find-", 60)
-        terminal.quiet(1)
-        terminal.press(b"e")
+        open_editor(terminal, "insert · find-")
         terminal.until(said, 60)
         terminal.quiet(2)  # what is typed directly after a refusal is ignored
         terminal.press(b"?")
@@ -60,11 +56,7 @@ def test_a_signal_that_ends_the_workbench_ends_the_editor(tmp_path: Path) -> Non
     editor.chmod(0o755)
     environment = {**os.environ, "VISUAL": str(editor), "XDG_STATE_HOME": str(tmp_path / "state")}
     with Terminal(str(run.path), environment=environment) as terminal:
-        terminal.until("1 edit to review", 60)
-        terminal.press(b"2")
-        terminal.until("insert · find-", 60)
-        terminal.quiet(1)
-        terminal.press(b"e")
+        open_editor(terminal, "insert · find-")
         while not (started.exists() and started.read_text().strip()):
             time.sleep(0.05)
         number = int(started.read_text())

@@ -29,6 +29,7 @@ from tests.workbench.reviewing import (
     bottom,
     decided,
     decisions,
+    open_editor,
     pane,
     reason,
     review,
@@ -149,11 +150,7 @@ def test_the_editor_has_the_terminal_and_its_text_is_approved(tmp_path: Path) ->
     editor.chmod(0o755)
     environment = {**os.environ, "VISUAL": f"'{editor}' --wait", "XDG_STATE_HOME": str(tmp_path / "state")}
     with Terminal(str(run.path), environment=environment) as terminal:
-        terminal.until("1 edit to review", 60)
-        terminal.press(b"2")
-        terminal.until("taken hunk 1/2", 60)
-        terminal.quiet(1)
-        terminal.press(b"e")
+        open_editor(terminal, "taken hunk 1/2")
         terminal.until("The gates admit your text", 60)
         assert "then pull if" in terminal.text
         terminal.quiet(1)
