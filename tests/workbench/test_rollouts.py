@@ -26,6 +26,7 @@ from engine.core.events import (
     UnitEnded,
 )
 from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.core.position import Spot
 from engine.runs.directory import Run
 from skillos_tui.client import rollouts as asking
 from skillos_tui.model.target import Target
@@ -112,6 +113,14 @@ async def test_a_place_on_another_screen_leads_to_its_turn_and_b_leads_back(run:
         assert pilot.app.shown_screen == "live"  # type: ignore[attr-defined]
         await pilot.press("4")
         await until(pilot, lambda: "Turn 2" in record(pilot))
+
+
+async def test_a_place_is_reached_though_the_record_under_the_cursor_is_read_meanwhile(run: Run) -> None:
+    async with rollouts(run, "1/g1") as pilot:
+        await until(pilot, lambda: tree(pilot).value == "1/g1" and tree(pilot).rows_of(Spot(1)) is not None)
+        screen(pilot).arrive("1/g1/r3/p2/t1")
+        screen(pilot)._read()  # the cursor has stood on 1/g1 long enough
+        await until(pilot, lambda: tree(pilot).value == "1/g1/r3/p2/t1")
 
 
 async def test_every_level_is_a_place_and_one_that_is_not_there_is_refused(run: Run) -> None:

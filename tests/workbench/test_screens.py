@@ -38,7 +38,8 @@ class NotesScreen(FullScreen):
         yield Static(f"notes of a {self.workbench.view.kind} run")
 
     def renew(self, parts):
-        self.query_one(Static).update(f"the run is {self.workbench.view.state}")
+        view = self.workbench.view
+        self.query_one(Static).update(f"notes of a {view.kind} run; the run is {view.state}")
 """
 
 

@@ -157,7 +157,9 @@ class RolloutsScreen(SelectingScreen):
                 self.show_selected(only)
 
     def _refused(self, reply: Answered) -> None:
-        if reply.question in ("rollouts record", "rollouts compare"):
+        if reply.question == "rollouts turn":
+            self._wanted = None
+        if reply.question in ("rollouts record", "rollouts turn", "rollouts compare"):
             self.detail.show(message(f"? {reply.trouble}", "warn"))
         else:
             self.levels.empty = safe(reply.trouble)
@@ -227,7 +229,7 @@ class RolloutsScreen(SelectingScreen):
             return
         place = Spot(wanted.step, wanted.held_out, wanted.group, wanted.rollout, wanted.position)
         if wanted.turn is not None and rows.position(wanted) is not None and place not in tree.turns:
-            self.workbench.client.ask_run("rollouts record", partial(ask.record, rows=rows, spot=wanted))
+            self.workbench.client.ask_run("rollouts turn", partial(ask.record, rows=rows, spot=wanted))
             return
         self._wanted = None
         found = tree.nearest(wanted)
