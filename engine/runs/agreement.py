@@ -33,6 +33,11 @@ def agreement(steps: Iterable[StepEnded]) -> Agreement | None:
     for step in steps:
         for pair in step.judged_twice:
             pairs[pair.judge, pair.check] += pair.decisions
+    return agreement_of(pairs)
+
+
+def agreement_of(pairs: Counter[tuple[float, float]]) -> Agreement | None:
+    """The agreement over decisions, counted by the scores of the judge and of the rubric; None without a decision."""
     count = pairs.total()
     if count <= 0:
         return None

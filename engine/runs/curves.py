@@ -1,8 +1,7 @@
 """A run's figures over its steps, as curves for charts and tables.
 
-    telemetry = Telemetry()
-    telemetry.follow(run)
-    curves = curves_of(telemetry)
+    reader = CurveReader()
+    curves = reader.read(run)                 # a second call reads and computes only what was written since
     curves["entropy"].points[12]              # None: step 12 did not measure it
     TOGETHER["parts"]                         # curves that are read together
 
@@ -13,20 +12,24 @@ the seconds of each phase ("seconds.rollouts") and the curator's calls by operat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from statistics import fmean
 from types import MappingProxyType
 
 import msgspec
 
-from engine.runs.metrics import METRICS, Value, figures
+from engine.runs.directory import Run
+from engine.runs.metrics import METRICS, Metric, Value
 from engine.runs.telemetry import StepMetrics, Telemetry
 
 AVERAGED = 5
 """The most steps at each end of a curve whose means its change compares."""
+COURSE = 240
+"""The most values of a course."""
 
 
-class Curve(msgspec.Struct, frozen=True):
+class Curve(msgspec.Struct, frozen=True, dict=True):
     """One figure over the steps at which it is due: its value, None where it was not measured. `unit` is as in `Metric`;
     `group` is the heading under which it is listed."""
 
@@ -36,20 +39,45 @@ class Curve(msgspec.Struct, frozen=True):
     meaning: str
     points: dict[int, float | None]
 
-    @property
+    def prepare(self) -> None:
+        """Compute what is computed once, here and not where the curve is drawn."""
+        _ = self.newest, self.bounds, self.change, self.course
+
+    @cached_property
     def newest(self) -> float | None:
         """The value of the last step; None where that step did not measure it."""
         return self.points[max(self.points)] if self.points else None
 
-    @property
+    @cached_property
+    def measured(self) -> list[float]:
+        """The measured values, in the order of the steps."""
+        return [value for value in self.points.values() if value is not None]
+
+    @cached_property
+    def bounds(self) -> tuple[float, float] | None:
+        """The least and the greatest measured value; None without one."""
+        return (min(self.measured), max(self.measured)) if self.measured else None
+
+    @cached_property
     def change(self) -> float | None:
         """The mean of the last measured values less that of the first ones: a quarter of all, at most `AVERAGED`, at each
         end. None below two."""
-        known = [value for value in self.points.values() if value is not None]
+        known = self.measured
         if len(known) < 2:
             return None
         ends = max(1, min(AVERAGED, len(known) // 4))
         return fmean(known[-ends:]) - fmean(known[:ends])
+
+    @cached_property
+    def course(self) -> list[float | None]:
+        """The values in order, of more than `COURSE` the means of equal numbers of steps."""
+        values = list(self.points.values())
+        size = -(-len(values) // COURSE)
+        if size <= 1:
+            return values
+        pieces = (values[at : at + size] for at in range(0, len(values), size))
+        known = ([value for value in piece if value is not None] for piece in pieces)
+        return [fmean(piece) if piece else None for piece in known]
 
 
 class Together(msgspec.Struct, frozen=True):
@@ -78,18 +106,45 @@ TOGETHER: Mapping[str, Together] = MappingProxyType(
 )
 
 
-def curves_of(telemetry: Telemetry) -> dict[str, Curve]:
-    """Every curve of a run by its name, in the order in which they are listed; those without any step are left out."""
-    steps = [telemetry.steps[step] for step in sorted(telemetry.steps)]
-    values = {step.step: figures(step) for step in steps}
-    found = [_metric(name, values) for name in METRICS if not name.startswith("held_out")]
-    found += _spread(steps)
-    found += _named("seconds", "speed", "s", "seconds of this phase", {s.step: s.ended.seconds_by for s in steps})
-    found += _named("calls", "curation", "calls", "calls, valid or not", {s.step: s.ended.calls for s in steps})
-    found += _held_out(steps)
-    groups = list(dict.fromkeys(metric.group for metric in METRICS.values()))
-    found.sort(key=lambda curve: groups.index(curve.group))
-    return {curve.name: curve for curve in found if curve.points}
+class CurveReader:
+    """Reads the curves of a run that grows; another run, or one whose log was replaced, is read from its beginning."""
+
+    def __init__(self) -> None:
+        self._run = ""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._telemetry = Telemetry()
+        self._known: dict[int, StepMetrics] = {}
+        """The steps that the points are made of."""
+        self._about: dict[str, Metric] = dict(_METRICS)
+        self._points: dict[str, dict[int, float | None]] = {name: {} for name in self._about}
+
+    def read(self, run: Run) -> dict[str, Curve]:
+        """Every curve of the run by its name, in the order in which they are listed; those without any step are left out."""
+        if run.id != self._run or run.last_id() < self._telemetry.seen:
+            self._run = run.id
+            self._forget()
+        self._telemetry.follow(run)
+        steps = self._telemetry.steps
+        new = [steps[step] for step in sorted(steps) if self._known.get(step) is not steps[step]]
+        undone = not self._known.keys() <= steps.keys()
+        if undone or any(metric.name not in self._about for step in new for metric in _named(step)):
+            new = [steps[step] for step in sorted(steps)]
+            self._about = {**_METRICS, **{metric.name: metric for step in new for metric in _named(step)}}
+            self._points = {name: {} for name in self._about}
+        self._known = dict(steps)
+        for step in new:
+            for name, metric in self._about.items():
+                self._points[name][step.step] = _number(metric.read(step))
+        curves = [_curve(metric, dict(self._points[name])) for name, metric in self._about.items()]
+        curves += _held_out([steps[step] for step in sorted(steps)])
+        groups = list(dict.fromkeys(metric.group for metric in METRICS.values()))
+        curves.sort(key=lambda curve: groups.index(curve.group))
+        found = {curve.name: curve for curve in curves if curve.points}
+        for curve in found.values():
+            curve.prepare()
+        return found
 
 
 def together(name: str, curves: Mapping[str, Curve]) -> list[str]:
@@ -104,26 +159,18 @@ def together(name: str, curves: Mapping[str, Curve]) -> list[str]:
     return [each for each in found if any(value is not None for value in curves[each].points.values())]
 
 
-def _metric(name: str, values: Mapping[int, Mapping[str, Value]]) -> Curve:
-    metric = METRICS[name]
-    return Curve(
-        name, metric.group, metric.unit, metric.meaning, {step: _number(found[name]) for step, found in values.items()}
-    )
+def _curve(metric: Metric, points: dict[int, float | None]) -> Curve:
+    return Curve(metric.name, metric.group, metric.unit, metric.meaning, points)
 
 
 def _number(value: Value) -> float | None:
-    return None if value is None else float(value)
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _spread(steps: Sequence[StepMetrics]) -> Iterator[Curve]:
-    """The least and the greatest standard deviation of r inside a group, from the advantages of the update."""
-    spreads = {step.step: group_spreads(step.update.advantages if step.update else ()) for step in steps}
-    for name, of, which in (("spread_least", min, "least"), ("spread_most", max, "greatest")):
-        points = {
-            step: of(known) if (known := [value for value in found if value is not None]) else None
-            for step, found in spreads.items()
-        }
-        yield Curve(name, "reward", "", f"the {which} standard deviation of r inside a group", points)
+def _spread(step: StepMetrics, of: Callable[[list[float]], float]) -> float | None:
+    """The least or the greatest standard deviation of r inside a group, from the advantages of the update."""
+    found = [value for value in group_spreads(step.update.advantages if step.update else ()) if value is not None]
+    return of(found) if found else None
 
 
 def group_spreads(advantages: Sequence[Sequence[float | None]]) -> list[float | None]:
@@ -132,13 +179,35 @@ def group_spreads(advantages: Sequence[Sequence[float | None]]) -> list[float | 
     return [math.sqrt(fmean(value * value for value in group)) if len(group) > 1 else None for group in measured]
 
 
-def _named(
-    prefix: str, group: str, unit: str, meaning: str, values: Mapping[int, Mapping[str, float]]
-) -> Iterator[Curve]:
-    """A curve for each name; a step that does not have the name, among others that it has, is 0 of it."""
-    for name in dict.fromkeys(name for found in values.values() for name in found):
-        points = {step: float(found.get(name, 0)) if found else None for step, found in values.items()}
-        yield Curve(f"{prefix}.{name}", group, unit, f"{name}: {meaning}", points)
+_METRICS = MappingProxyType(
+    {metric.name: metric for metric in METRICS.values() if not metric.name.startswith("held_out")}
+    | {
+        f"spread_{name}": Metric(
+            f"spread_{name}",
+            "reward",
+            "",
+            f"the {which} standard deviation of r inside a group",
+            partial(_spread, of=of),
+        )
+        for name, which, of in (("least", "least", min), ("most", "greatest", max))
+    }
+)
+
+
+def _named(step: StepMetrics) -> Iterator[Metric]:
+    """What has a name of its own: the seconds of a phase, the calls of an operation."""
+    for name in step.ended.seconds_by:
+        read = partial(_of_name, name, lambda step: step.ended.seconds_by)
+        yield Metric(f"seconds.{name}", "speed", "s", f"{name}: seconds of this phase", read)
+    for name in step.ended.calls:
+        read = partial(_of_name, name, lambda step: step.ended.calls)
+        yield Metric(f"calls.{name}", "curation", "calls", f"{name}: calls, valid or not", read)
+
+
+def _of_name(name: str, among: Callable[[StepMetrics], Mapping[str, float]], step: StepMetrics) -> float | None:
+    """A step that does not have the name, among others that it has, is 0 of it."""
+    found = among(step)
+    return found.get(name, 0) if found else None
 
 
 def _held_out(steps: Sequence[StepMetrics]) -> Iterator[Curve]:
@@ -152,7 +221,7 @@ def _held_out(steps: Sequence[StepMetrics]) -> Iterator[Curve]:
             step: _number(metric.read(msgspec.structs.replace(steps[0], held_out=event)))
             for step, event in measured.items()
         }
-        yield Curve(name, metric.group, metric.unit, metric.meaning, points)
+        yield _curve(metric, points)
 
 
 def shown(unit: str, value: float | None) -> str:

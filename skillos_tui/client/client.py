@@ -60,6 +60,7 @@ from skillos_tui.client.messages import (
 from skillos_tui.client.records import job_of, news_since, trajectory
 from skillos_tui.client.start import Flight, StartError, create_run, prepare
 from skillos_tui.client.tail import WATCH_MS, Tail
+from skillos_tui.client.turns import Turns
 from skillos_tui.model.decisions import Decisions
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ class Client:
         self._stop = threading.Event()
         self._listing = RunListing(self.folder)
         self._found: tuple[supervisor.RunSummary, ...] = ()
-        self._finding = threading.Lock()
         self._commands = asyncio.Lock()
+        self._turns = Turns(self._work)
         self._decider = ThreadPoolExecutor(1, "decide")
         self._holder = ThreadPoolExecutor(1, "hold open")
         self._decisions: dict[Path, Decisions] = {}
@@ -98,14 +99,13 @@ class Client:
 
     def find(self) -> None:
         """Look for runs; always answered by `RunsFound`."""
-        self._work("find", self._find, exclusive=True)
+        self._turns.add("find", partial(self._attempt, self._find))
 
     def _find(self) -> None:
         try:
-            with self._finding:
-                found = self._listing.look()
-                if len(found) != len(self._found) or any(map(is_not, found, self._found)):
-                    self._found = tuple(found)  # the same tuple while nothing changes, which the list does not repaint
+            found = self._listing.look()
+            if len(found) != len(self._found) or any(map(is_not, found, self._found)):
+                self._found = tuple(found)  # the same tuple while nothing changes, which the list does not repaint
         except REFUSED as error:
             self._post(RunsFound((), self.folder, str(error)))
         else:
@@ -178,8 +178,8 @@ class Client:
         self._with_run("trajectory", read, newest=True)
 
     def ask_run(self, question: str, read: Callable[[Run], object]) -> None:
-        """Ask the open run, in a thread: `Answered` with what `read` returns. A newer question of the same name replaces
-        one that waits."""
+        """Ask the open run, in a thread: `Answered` with what `read` returns. Questions of one name are answered one after
+        another, and a newer one replaces one that waits."""
 
         def work(tail: Tail) -> None:
             self._answer(question, partial(read, tail.run), tail.run.path)
@@ -187,8 +187,8 @@ class Client:
         self._with_run(f"ask {question}", work, newest=True)
 
     def ask(self, question: str, read: Callable[[], object]) -> None:
-        """Ask what concerns no open run, in a thread: `Answered` with what `read` returns."""
-        self._work(f"ask {question}", partial(self._answer, question, read, None), exclusive=True)
+        """The same with what concerns no open run."""
+        self._turns.add(f"ask {question}", partial(self._attempt, partial(self._answer, question, read, None)))
 
     def do(self, question: str, act: Callable[[], object]) -> None:
         """Do what concerns no open run, in a thread, after what was asked for before: `Answered` with what `act` returns."""
@@ -434,9 +434,14 @@ class Client:
     # Threads and messages
 
     def _with_run(self, name: str, action: Callable[[Tail], object], *, newest: bool = False) -> None:
-        """Run `action` on the open run. With `newest`, a waiting one of the same name is dropped for it."""
-        if (tail := self._open_tail()) is not None:
-            self._work(name, partial(action, tail), exclusive=newest)
+        """Run `action` on the open run; with `newest`, after one of the same name that runs, and instead of one that
+        waits."""
+        if (tail := self._open_tail()) is None:
+            return
+        if newest:
+            self._turns.add(f"{name} of {tail.run.path}", partial(self._attempt, partial(action, tail)))
+        else:
+            self._work(name, partial(action, tail))
 
     def _command(self, action: Callable[[Tail], object]) -> None:
         """Run `action` on the open run after the commands before it, so that commands keep their order."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,7 +21,7 @@ from engine.runs.rollouts.asking import describe, document_of
 from engine.runs.rollouts.levels import StepRows, read_step
 from engine.runs.rollouts.lines import Document
 from engine.runs.rollouts.records import PositionRecord, read_position
-from engine.runs.rollouts.selecting import Score, Selection, matching, scores
+from engine.runs.rollouts.selecting import Rewards, Selection, matching, rewards
 from engine.runs.rollouts.spans import Span, Spans, spans
 from engine.runs.search.index import Found, SearchIndex
 from engine.runs.search.texts import Kind, Query
@@ -31,12 +30,6 @@ AT_ONCE: dict[Kind, int] = {"words": 2_000, "prompts": 200}
 """So many events are indexed before the answer; for more, a process of its own is started."""
 LIMIT = 200
 """Places of a search that are shown."""
-
-
-class Rated(msgspec.Struct, frozen=True):
-    """The rewards of the rollouts of the steps that have ended."""
-
-    scores: Sequence[Score]
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -68,9 +61,9 @@ def look(run: Run, before: Spans) -> Spans:
     return spans(run, before)
 
 
-def rate(run: Run, known: Spans) -> Rated:
+def rate(run: Run, known: Spans, before: Rewards) -> Rewards:
     """The rewards of all rollouts."""
-    return Rated(scores(run, known))
+    return rewards(run, known, before)
 
 
 def step(run: Run, span: Span) -> StepRows:

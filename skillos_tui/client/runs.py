@@ -1,10 +1,11 @@
 """What the Runs screen asks and does: a run in short, several runs compared, and commands to runs that are not open.
 
-    about(path), compare([one, other])
+    reader = RunReader()
+    reader.about(path), reader.compare([one, other])
     act(path, "pause", by="ann")             # a sentence about what was done
     discard(home, names), restore(home, name)
 
-Each function blocks, and may be called from any thread. Raises `SkillosError` and `OSError`.
+Each function blocks, and may be called from any thread; a reader by one at a time. Raises `SkillosError` and `OSError`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from engine.config.changes import changes
-from engine.core.events import HeldOutMeasured, StepEnded
+from engine.core.events import HeldOutMeasured, RunStarted, StepEnded
 from engine.core.text import counted
 from engine.runs import supervisor, trash
 from engine.runs.directory import CONFIG, Run
@@ -29,6 +30,8 @@ Act = Literal["pause", "resume", "stop", "stop_after"]
 CURVES: Mapping[str, str] = {"held-out": "r_task of the held-out groups", "r": "the reward, averaged over a step"}
 MOST_BYTES = 1_000_000
 """A longer configuration is not read."""
+MOST_KNOWN = 32
+"""The runs whose values are kept by a reader."""
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -65,26 +68,58 @@ class Comparison(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
 
 
-def about(path: Path) -> About:
-    """What is known of a run."""
-    with Run.open(path) as run:
-        steps = run.steps()
-        held_out = [
-            stored.event
-            for stored in run.stream(kinds=["held_out_measured"])
-            if isinstance(stored.event, HeldOutMeasured)
-        ]
-        courses = {
-            "held-out": Course(tuple(each.step for each in held_out), tuple(each.r_task for each in held_out)),
-            "r": _rewards(steps),
-        }
-        config, trouble = _config(run)
-        repo = str(run.repo_path)
-    return About(str(path), repo, trash.disk_use(path), courses, config, trouble)
+class _Read(msgspec.Struct):
+    """What was read of a run, up to event `read`: r by step, and r_task of the held-out groups by step."""
+
+    run: str
+    read: int = 0
+    r: dict[int, float | None] = {}
+    held_out: dict[int, float | None] = {}
+
+    def follow(self, run: Run) -> None:
+        """Read what was written since."""
+        until = run.last_id()
+        for stored in run.stream(self.read, ["run_started", "step_ended", "held_out_measured"], until):
+            match stored.event:
+                case RunStarted(resumed_from=last):
+                    self.r = {step: value for step, value in self.r.items() if step <= last}
+                    self.held_out = {step: value for step, value in self.held_out.items() if step <= last}
+                case StepEnded(step=step, rewards=rewards):
+                    self.r[step] = rewards.r
+                case HeldOutMeasured(step=step, r_task=r_task):
+                    self.held_out[step] = r_task
+        self.read = until
 
 
-def _rewards(steps: Sequence[StepEnded]) -> Course:
-    return Course(tuple(each.step for each in steps), tuple(each.rewards.r for each in steps))
+class RunReader:
+    """Reads runs for the report: of one that was read before, only what was written since. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, _Read] = {}
+
+    def about(self, path: Path) -> About:
+        """What is known of a run."""
+        with Run.open(path) as run:
+            known = self._known.pop(path, None)
+            if known is None or known.run != run.id or known.read > run.last_id():
+                known = _Read(run.id)
+            known.follow(run)
+            self._known[path] = known
+            while len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            courses = {name: Course(tuple(found), tuple(found.values())) for name, found in _courses(known)}
+            config, trouble = _config(run)
+            repo = str(run.repo_path)
+        return About(str(path), repo, trash.disk_use(path), courses, config, trouble)
+
+    def compare(self, paths: Sequence[Path]) -> Comparison:
+        """Several runs side by side. Settings are those of the runs whose configuration can be read."""
+        found = tuple(self.about(path) for path in paths)
+        return Comparison(found, _differences(found))
+
+
+def _courses(known: _Read) -> tuple[tuple[str, dict[int, float | None]], ...]:
+    return ("held-out", known.held_out), ("r", known.r)
 
 
 def _config(run: Run) -> tuple[str, str]:
@@ -99,20 +134,18 @@ def _config(run: Run) -> tuple[str, str]:
     return text, ""
 
 
-def compare(paths: Sequence[Path]) -> Comparison:
-    """Several runs side by side. Settings are those of the runs whose configuration can be read."""
-    found = tuple(about(path) for path in paths)
-    readable = [number for number, run in enumerate(found) if not run.trouble]
+def _differences(runs: Sequence[About]) -> tuple[Difference, ...]:
+    """The settings that differ between the runs whose configuration can be read."""
+    readable = [number for number, run in enumerate(runs) if not run.trouble]
     first = readable[0] if readable else 0
     keys: dict[str, dict[int, str | None]] = {}
     for number in readable[1:]:
-        for each in changes(found[first].config, found[number].config):
+        for each in changes(runs[first].config, runs[number].config):
             keys.setdefault(each.key, dict.fromkeys(readable, each.before))[number] = each.after
-    differences = [
-        Difference(key, tuple(values.get(number) for number in range(len(found))))
+    return tuple(
+        Difference(key, tuple(values.get(number) for number in range(len(runs))))
         for key, values in sorted(keys.items())
-    ]
-    return Comparison(found, tuple(differences))
+    )
 
 
 def act(path: Path, what: Act, by: str, patience: supervisor.Patience) -> str:

@@ -11,7 +11,8 @@ from the last step on. The episodes of a held-out measurement are kept separatel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -53,6 +54,7 @@ from engine.core.events import (
 )
 from engine.core.outcomes import Outcome
 from skillos_tui.model.episodes import Episode, EpisodeEvent, Followed, Measurement
+from skillos_tui.model.history import History, NoSuchStep
 from skillos_tui.model.in_force import InForce
 
 if TYPE_CHECKING:
@@ -102,10 +104,9 @@ class RunView(msgspec.Struct):
     progress: Progress | None = None
     groups: int = 1
     rollouts: int = 1
-    steps: dict[int, StepEnded] = msgspec.field(default_factory=dict)
-    updates: dict[int, UpdateMade] = msgspec.field(default_factory=dict)
+    history: History = msgspec.field(default_factory=History)
     held_out: dict[int, HeldOutMeasured] = msgspec.field(default_factory=dict)
-    checked: dict[int, list[Alarm]] = msgspec.field(default_factory=dict)
+    checked: dict[int, Sequence[Alarm]] = msgspec.field(default_factory=dict)
     outcomes: dict[int, Outcome] = msgspec.field(default_factory=dict)
     training: Followed = msgspec.field(default_factory=Followed)
     trained: bool = False
@@ -160,7 +161,7 @@ class RunView(msgspec.Struct):
         rule = _RULES.get(type(event))
         try:
             return rule(self, event) if rule else set()
-        except NotAllowed as error:
+        except (NotAllowed, NoSuchStep) as error:
             return self._unreadable(Unreadable(kind_of(event), str(error)))
 
     @property
@@ -192,14 +193,9 @@ class RunView(msgspec.Struct):
         return self.training.rollout
 
     @property
-    def skipped_updates(self) -> int:
-        """How many updates of the run did not change the weights."""
-        return sum(bool(update.skipped) for update in self.updates.values())
-
-    @property
-    def alarms(self) -> list[Alarm]:
+    def alarms(self) -> Sequence[Alarm]:
         """The alarms that held when they were last checked."""
-        return self.checked[max(self.checked)] if self.checked else []
+        return self.checked[max(self.checked)] if self.checked else ()
 
     def follow(self, group: int, rollout: int) -> None:
         """Follow another rollout, or another group of the running measurement; its episodes have to be folded again."""
@@ -234,20 +230,22 @@ class RunView(msgspec.Struct):
     def success(self, window: int = 10) -> list[float | None]:
         """The success rate by step, over the last `window` measured episodes; None where none was measured."""
         rates: list[float | None] = []
-        measured: list[float] = []
+        last: deque[bool] = deque(maxlen=window)
+        succeeded = 0
         for step in sorted(self.outcomes):
             outcome = self.outcomes[step]
             if outcome.measured:
-                measured.append(1.0 if outcome.kind == "succeeded" else 0.0)
-            last = measured[-window:]
-            rates.append(sum(last) / len(last) if last else None)
+                succeeded += (outcome.kind == "succeeded") - (last[0] if len(last) == window else 0)
+                last.append(outcome.kind == "succeeded")
+            rates.append(succeeded / len(last) if last else None)
         return rates
 
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
         self.reason, self.step, self.ending = "", event.resumed_from, False
         self.settings = InForce.of(event.settings or "")
-        for table in (self.steps, self.updates, self.checked, self.outcomes):
+        self.history.cut(event.resumed_from)
+        for table in (self.checked, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
         self.training.restart()
@@ -346,7 +344,7 @@ class RunView(msgspec.Struct):
         self.fork = event.repo
 
     def _step_ended(self, event: StepEnded) -> set[Part]:
-        self.steps[event.step] = event
+        self.history.end(event)
         self.progress = None
         return {"rewards", "state"}
 
@@ -355,11 +353,11 @@ class RunView(msgspec.Struct):
         return {"state"}
 
     def _update_made(self, event: UpdateMade) -> set[Part]:
-        self.updates[event.step] = event
+        self.history.update(event)
         return {"rewards"}
 
     def _alarms_checked(self, event: AlarmsChecked) -> set[Part]:
-        self.checked[event.step] = event.alarms
+        self.checked[event.step] = event.alarms or ()
         return {"notice"}
 
     def _held_out(self, event: HeldOutMeasured) -> set[Part]:

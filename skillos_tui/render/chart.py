@@ -5,6 +5,7 @@ A repaint of a chart of plotext is 66 kB, one of Textual's `Sparkline` 36 kB: to
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -57,12 +58,19 @@ def _level(value: float, levels: int, low: float, high: float) -> int:
 
 def _columns(values: Values, total: int, columns: int) -> list[tuple[int, float | None]]:
     """Each value's column, with the mean of the measured ones where several fall on the same."""
-    together: dict[int, list[float]] = {}
-    for at, value in enumerate(values):
-        found = together.setdefault(round(at * (columns - 1) / max(1, total - 1)), [])
-        if value is not None:
-            found.append(value)
-    return [(column, sum(found) / len(found) if found else None) for column, found in together.items()]
+
+    def column_of(at: int) -> int:
+        return round(at * (columns - 1) / max(1, total - 1))
+
+    together: list[tuple[int, float | None]] = []
+    first = 0
+    while first < len(values):
+        column = column_of(first)
+        behind = bisect_right(range(len(values)), column, first, key=column_of)
+        found = [value for value in values[first:behind] if value is not None]
+        together.append((column, sum(found) / len(found) if found else None))
+        first = behind
+    return together
 
 
 def between(start: tuple[int, int] | None, end: tuple[int, int] | None) -> list[tuple[int, int]]:

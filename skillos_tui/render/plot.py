@@ -10,6 +10,7 @@ measured leaves a gap.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -83,7 +84,10 @@ def scale(values: Iterable[float | None], rows: int) -> Scale:
 
 def known_of(series: Series, steps: range) -> list[float]:
     """The measured values of a curve at these steps."""
-    return [value for step, value in series.points.items() if step in steps and value is not None]
+    points = series.points
+    if points and steps and steps.start <= min(points) and max(points) < steps.stop:
+        return [value for value in points.values() if value is not None]
+    return [value for step, value in points.items() if step in steps and value is not None]
 
 
 def scales_of(series: Sequence[Series], steps: range, rows: int) -> list[Scale]:
@@ -166,9 +170,13 @@ def _dot_of(step: int, steps: range, width: int) -> int:
 
 def _dots(series: Series, steps: range, own: Scale, width: int, height: int) -> Iterable[tuple[int, int] | None]:
     """The dots of the measured steps from left to right, the mean where several fall on a column; None is a gap."""
-    due = sorted(step for step in series.points if step in steps)
-    for x, found in groupby(due, key=lambda step: _dot_of(step, steps, width)):
-        known = [value for step in found if (value := series.points[step]) is not None]
+    every = sorted(series.points)
+    due = every[bisect_left(every, steps.start) : bisect_left(every, steps.stop)]
+    at = 0
+    while at < len(due):
+        x, first = _dot_of(due[at], steps, width), at
+        at = bisect_right(due, x, first, key=lambda step: _dot_of(step, steps, width))
+        known = [value for step in due[first:at] if (value := series.points[step]) is not None]
         if not known:
             yield None
             continue

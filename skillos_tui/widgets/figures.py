@@ -62,7 +62,7 @@ class FigureList(ListPane):
         group = ""
         missing: list[str] = []
         for name, curve in self.curves.items():
-            if all(value is None for value in curve.points.values()):
+            if not curve.measured:
                 missing.append(name)
                 continue
             if curve.group != group:
@@ -93,11 +93,9 @@ def _row(curve: Curve, chosen: bool, width: int) -> Line:
         change = curve.change
         spans.append(f"muted:{'' if change is None else _signed(curve.unit, change):>{CHANGE}}")
         spare -= CHANGE
-    values = list(curve.points.values())
-    known = [value for value in values if value is not None]
-    cells = min(COURSE[-1], spare - 1, max(2, len(values)))
-    if cells >= 2 and known:
-        spans.append(f"chart: {bars(values, len(values), cells, min(known), max(known))}")
+    cells = min(COURSE[-1], spare - 1, max(2, len(curve.course)))
+    if cells >= 2 and curve.bounds:
+        spans.append(f"chart: {bars(curve.course, len(curve.course), cells, *curve.bounds)}")
     return crop(line(*spans), width)
 
 

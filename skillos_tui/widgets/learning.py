@@ -124,7 +124,7 @@ class LearningBar(Bar, can_focus=True):
         every = self._every()
         if not every:
             return None
-        following = max(last, max(self.view.steps, default=0)) // every * every + every
+        following = max(last, self.view.history.newest) // every * every + every
         following = min(following, self.view.planned) if self.view.planned else following
         return following if following > max(last, 0) else None
 

@@ -43,10 +43,13 @@ class Rows(Sequence[Spans]):
         self.cursor = -1
         self.style = "rest"
         self._wrapped = {at: wrap(item.drawn, width) for at, item in enumerate(items) if item.whole}
-        self._places = [(at, part) for at in range(len(items)) for part in range(len(self._wrapped.get(at, (0,))))]
+        self._places: list[tuple[int, int]] | None = None
+        """The item and the part of it by row; None where each item is one row."""
+        if self._wrapped:
+            self._places = [(at, part) for at in range(len(items)) for part in range(len(self._wrapped.get(at, (0,))))]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.items if self._places is None else self._places)
 
     @overload
     def __getitem__(self, row: int) -> Spans: ...
@@ -57,7 +60,7 @@ class Rows(Sequence[Spans]):
     def __getitem__(self, row: int | slice) -> Spans | Sequence[Spans]:
         if isinstance(row, slice):
             return [self[at] for at in range(*row.indices(len(self)))]
-        at, part = self._places[row]
+        at, part = self._places[row] if self._places is not None else (row, 0)
         if at in self._wrapped:
             return self._wrapped[at][part]
         item = crop(self.items[at].drawn, self.width)
@@ -65,11 +68,11 @@ class Rows(Sequence[Spans]):
 
     def item_at(self, row: int) -> int:
         """The item that a row belongs to."""
-        return self._places[row][0]
+        return self._places[row][0] if self._places is not None else row
 
     def row_of(self, item: int) -> int:
         """The first row of an item."""
-        return bisect_left(self._places, (item, 0))
+        return bisect_left(self._places, (item, 0)) if self._places is not None else item
 
 
 class ListPane(Pane):

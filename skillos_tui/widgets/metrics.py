@@ -50,9 +50,10 @@ def metric_lines(view: RunView, width: int) -> list[Line]:
 
 def steps_of(view: RunView) -> list[StepMetrics]:
     """The last steps of the run that ended, as telemetry. When an adapter was published is not known to a view."""
+    history = view.history
     return [
-        StepMetrics(view.steps[step], view.updates.get(step), held_out=view.held_out.get(step))
-        for step in sorted(view.steps)[-STEPS:]
+        StepMetrics(history.steps[step], history.updates.get(step), held_out=view.held_out.get(step))
+        for step in sorted(history.steps)[-STEPS:]
     ]
 
 

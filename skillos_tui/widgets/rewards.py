@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from engine.core.events import StepEnded
 from engine.core.text import counted
-from engine.runs.agreement import agreement
+from engine.runs.agreement import agreement_of
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.render.chart import Values, bars, bounds, braille
@@ -95,7 +95,7 @@ class RewardPane(Pane):
 
             return metric_lines(self.view, width)
         facts = reward_facts(self.view)
-        if not self.view.steps and not self.view.outcomes:
+        if not self.view.history.newest and not self.view.outcomes:
             return [
                 line("muted:No step has ended yet."),
                 *_unproved_line(self.view, width),
@@ -166,22 +166,12 @@ def _last(values: Values) -> str:
 def _series(view: RunView) -> tuple[str, Values, Values]:
     if not view.trains:
         return f"success, last {WINDOW} {view.unit}s", view.success(WINDOW), []
-    ended = _by_step(view)
-    return (
-        "r_task",
-        [step.rewards.r_task if step else None for step in ended],
-        [step.rewards.r if step else None for step in ended],
-    )
-
-
-def _by_step(view: RunView) -> list[StepEnded | None]:
-    """The finished steps from the first; None where a step has left no summary."""
-    return [view.steps.get(step) for step in range(1, max(view.steps, default=0) + 1)]
+    return "r_task", view.history.r_task, view.history.r
 
 
 def reward_facts(view: RunView, cells: int = 1) -> list[Fact]:
     """The parts of the last finished step, each as label, value and style; values of rewards with bars of so many cells."""
-    last = view.steps[max(view.steps)] if view.steps else None
+    last = view.history.last
     facts = [] if view.trains else _outcome_facts(view)
     if last is None:
         return facts
@@ -189,7 +179,7 @@ def reward_facts(view: RunView, cells: int = 1) -> list[Fact]:
     facts.append((f"last {view.unit}", f"{last.step} of {view.planned or '?'}", ""))
     facts += _losses(view, last)
     names = ["r", "r_task", "r_fc", "r_cnt", "r_comp"]
-    if any(step.rewards.r_human is not None for step in view.steps.values()):
+    if view.history.with_people:
         names.append("r_human")
     top = max(1.0, (parts.r or 0.0) + (last.reward_std or 0.0))
     facts += [_part(name, getattr(parts, name), last.reward_std if name == "r" else None, top, cells) for name in names]
@@ -228,7 +218,7 @@ def _spread(view: RunView, last: StepEnded) -> Fact:
     """The mean standard deviation of r inside a group, that of each group as a bar, and how many groups are at 0."""
     if last.reward_std is None:
         return ("reward std", NOT_MEASURED, "warn")
-    update = view.updates.get(last.step)
+    update = view.history.updates.get(last.step)
     groups = [_deviation(group) for group in update.advantages[:MOST_GROUPS]] if update else []
     highest = max((value for value in groups if value is not None), default=0.0)
     drawn = f" {bars(groups, len(groups), len(groups), 0.0, highest)}" if len(groups) > 1 else ""
@@ -245,7 +235,7 @@ def _deviation(advantages: Sequence[float | None]) -> float | None:
 def _agreement(view: RunView) -> list[Fact]:
     """How far the judge and the rubric agree over the run: the mean absolute difference, the rank correlation, and of how
     many decisions."""
-    found = agreement(view.steps.values())
+    found = agreement_of(view.history.pairs)
     if found is None:
         return []
     ranks = NOT_MEASURED if found.ranks is None else f"{found.ranks:.2f}"
@@ -254,7 +244,7 @@ def _agreement(view: RunView) -> list[Fact]:
 
 def _losses(view: RunView, last: StepEnded) -> list[Fact]:
     """The losses: updates of the run that were skipped, and what the last step left out."""
-    skipped = view.skipped_updates
+    skipped = len(view.history.skipped)
     counts = [
         ("skipped", skipped, f"{short(skipped)} update{'' if skipped == 1 else 's'}"),
         ("no curator", last.skipped_curations, short(last.skipped_curations)),

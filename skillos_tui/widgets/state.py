@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.core.events import Progress, StepEnded
+from engine.core.events import Progress
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, crop, line, short_name, shortest_name, width_of
 
@@ -161,14 +161,15 @@ def _step(view: RunView, progress: Progress | None) -> Piece:
 def _work(view: RunView, progress: Progress | None) -> Piece:
     """The kind of the run, its profile, seconds a step over the last five, and the time left at that pace."""
     what = [f":{view.kind}", f"muted: {view.profile}"]
-    last: list[StepEnded] = [view.steps[step] for step in sorted(view.steps)[-5:]]
+    steps = view.history.steps
+    last = [steps[step] for step in sorted(steps)[-5:]]
     if not view.kind:
         return [line()]
     if not last or not view.trains:
         return [line(*what), line(*what), line(*what), line()]
     seconds = sum(step.seconds for step in last) / len(last)
     pace = f"muted:, {seconds:.1f} s a {view.unit}"
-    left = (view.planned - max(view.steps)) * seconds
+    left = (view.planned - view.history.newest) * seconds
     time = f"muted:, about {duration(left)} left" if left > 0 and view.state == "running" else ""
     return [line(*what, pace, time), line(*what, pace), line(*what), line()]
 

@@ -8,19 +8,16 @@ import msgspec
 import pytest
 
 from engine.core.events import HeldOutMeasured, RunStarted, UpdateMade
-from engine.runs.curves import TOGETHER, Curve, curves_of, group_spreads, shown, together
+from engine.runs.curves import COURSE, TOGETHER, Curve, CurveReader, group_spreads, shown, together
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS
-from engine.runs.telemetry import Telemetry
 from tests.runs.samples import CONFIG, step_ended, step_started
 
 
 def curves(path: Path, *events: object) -> dict[str, Curve]:
     with Run.create(path / "run", kind="train", config_text=CONFIG) as run:
         run.append(RunStarted("train", "pocket", 9, pid=1), *events)
-        telemetry = Telemetry()
-        telemetry.follow(run)
-        return curves_of(telemetry)
+        return CurveReader().read(run)
 
 
 def update(step: int, advantages: list[list[float | None]]) -> UpdateMade:
@@ -79,3 +76,35 @@ def test_views_show_what_was_measured_in_their_own_order(tmp_path: Path) -> None
 )
 def test_values_have_the_digits_that_a_person_reads(unit: str, value: float | None, text: str) -> None:
     assert shown(unit, value) == text
+
+
+def test_curves_that_are_read_piece_by_piece_are_those_that_are_read_at_once(tmp_path: Path) -> None:
+    def ended(step: int, **calls: int) -> object:
+        return msgspec.structs.replace(step_ended(step), seconds_by={"rollouts": 1.0 * step}, calls=calls)
+
+    pieces: list[list[object]] = [
+        [step_started(1), update(1, [[0.5, -0.5]]), ended(1, insert=2)],
+        [HeldOutMeasured(1, 32, 0.5, 0.04, 0, 9.0)],
+        [step_started(2), ended(2, delete=1)],
+        [step_started(3), ended(3), RunStarted("train", "pocket", 9, pid=2, resumed_from=1)],
+        [step_started(2), ended(2, insert=7), ended(3, update=1)],
+        [RunStarted("train", "pocket", 9, pid=3, resumed_from=1)],
+    ]
+    reader = CurveReader()
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
+        run.append(RunStarted("train", "pocket", 9, pid=1))
+        for piece in pieces:
+            run.append(*piece)
+            assert reader.read(run) == CurveReader().read(run)
+    with Run.create(tmp_path / "other", kind="train", config_text=CONFIG) as other:
+        other.append(RunStarted("train", "pocket", 9, pid=1), ended(1))
+        assert reader.read(other) == CurveReader().read(other)
+
+
+def test_the_course_of_a_curve_is_short_and_keeps_gaps() -> None:
+    few, many = (
+        {step: None if step % 3 else 1.0 * step for step in range(1, count)} for count in (COURSE, 10 * COURSE)
+    )
+    assert Curve("r", "reward", "", "", few).course == [*few.values()]
+    course = Curve("r", "reward", "", "", {**many, **dict.fromkeys(range(1, 30))}).course
+    assert len(course) <= COURSE and course[:2] == [None, None] and course[-1] == pytest.approx(2394, abs=6)

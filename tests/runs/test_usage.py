@@ -23,5 +23,16 @@ def test_a_skill_counts_where_it_was_shown_and_an_unmeasured_outcome_is_no_failu
         ended(4, SUCCEEDED, None),
         ended(5, SUCCEEDED, []),
     )
-    found = usage(run).skills
-    assert found == {"mugs": Used(3, 2, 1, PositionId(3)), "cups": Used(1, 1, 1, PositionId(1))}
+    found = usage(run)
+    assert found.skills == {"mugs": Used(3, 2, 1, PositionId(3)), "cups": Used(1, 1, 1, PositionId(1))}
+
+
+def test_usage_that_is_read_piece_by_piece_is_that_of_the_whole_log(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", "curate")
+    found = usage(run)
+    for step, outcome in enumerate((SUCCEEDED, FAILED, unmeasured("out of time")), 1):
+        run.append(ended(step, outcome, ["mugs"]), ended(step, SUCCEEDED, ["cups"]))
+        found = usage(run, found)
+    assert found == usage(run) and found.skills["mugs"] == Used(3, 2, 1, PositionId(3))
+    shorter = create(tmp_path / "repaired", "curate")
+    assert usage(shorter, found) == usage(shorter)

@@ -184,7 +184,7 @@ async def test_the_newest_figures_of_a_long_run_are_shown_at_every_size(tmp_path
     run.append(*(event for step in (2, 3) for event in step_events(step)))
     with run.lock():
         async with workbench(run.path, size=size) as pilot:
-            await until(pilot, lambda: bool(pilot.app.view.servers) and len(pilot.app.view.steps) == 3)  # type: ignore[attr-defined]
+            await until(pilot, lambda: bool(pilot.app.view.servers) and pilot.app.view.history.newest == 3)  # type: ignore[attr-defined]
             if size == (60, 20):
                 await pilot.press("shift+tab", "shift+tab")
             else:

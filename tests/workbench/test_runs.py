@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.config import load_profile, to_toml
-from engine.core.events import StateChanged
+from engine.core.events import RunStarted, StateChanged, StepEnded
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
-from skillos_tui.client.runs import Comparison, compare
+from skillos_tui.client.runs import Comparison, Course, RunReader
 from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
 from skillos_tui.screens.runs.report import ReportPane
-from tests.workbench.recording import add_step, create, measured, record_training
+from tests.workbench.recording import add_step, create, measured, record_training, step_events
 from tests.workbench.stage import on_screen, seconds, until, workbench
 
 
@@ -179,10 +179,22 @@ async def test_a_comparison_stays_until_the_cursor_is_on_another_run(tmp_path: P
 def test_settings_are_compared_where_they_can_be_read(tmp_path: Path) -> None:
     first, second, third = three(tmp_path)
     (first.path / "config.toml").unlink()
-    found = compare([first.path, second.path, third.path])
+    found = RunReader().compare([first.path, second.path, third.path])
     assert [bool(run.trouble) for run in found.runs] == [True, False, False]
     seed = next(each for each in found.differences if each.key == "training.seed")
     assert seed.values[0] is None and seed.values[1] == "7" and seed.values[2] != "7"
+
+
+def test_a_run_that_is_read_again_has_the_values_of_a_run_that_is_read_at_once(tmp_path: Path) -> None:
+    run, reader = record_training(tmp_path / "run", steps=3), RunReader()
+    reader.about(run.path)
+    run.append(measured(3, 0.25), RunStarted("train", "pocket", 12, 1, resumed_from=1))
+    again = reader.about(run.path)
+    assert again.courses["r"].steps == (1,) and again.courses["held-out"] == Course((), ())
+    run.append(*(event for event in step_events(2) if isinstance(event, StepEnded)), measured(2, 0.5))
+    again = reader.about(run.path)
+    assert again.courses["r"].steps == (1, 2) and again.courses["held-out"] == Course((2,), (0.5,))
+    assert again.courses == RunReader().about(run.path).courses
 
 
 async def test_only_a_train_run_is_extended(tmp_path: Path) -> None:

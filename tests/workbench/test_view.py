@@ -46,7 +46,7 @@ def folded(*events: AnyEvent, view: RunView | None = None) -> RunView:
 def test_a_step_sets_the_size_the_rewards_and_the_proposals() -> None:
     view = folded(TRAIN, *step_events(1))
     assert (view.step, view.groups, view.rollouts) == (1, GROUPS, ROLLOUTS)
-    assert view.steps[1].measured == GROUPS * ROLLOUTS * TASKS
+    assert view.history.steps[1].measured == GROUPS * ROLLOUTS * TASKS
     assert [edit.state for edit in view.edits.values()] == ["pending", "pending"]
 
 
@@ -88,7 +88,7 @@ RESUMED = RunStarted(run_kind="train", profile="pocket", steps=40, pid=2, resume
 def test_a_resume_takes_unfinished_steps_back_and_their_episodes_stay_until_new_ones_come() -> None:
     view = folded(TRAIN, *step_events(1), *step_events(2), StateChanged("failed", "killed"))
     folded(RESUMED, view=view)
-    assert sorted(view.steps) == [1] and view.state == "running"
+    assert view.history.newest == 1 and view.state == "running"
     assert [item.started.at.position for item in view.shown.episodes] == [1, 2, 3]
     folded(*episode(PositionId(2, 0, 0, 1), FAILED)[:2], view=view)
     assert [(len(item.turns), item.ended) for item in view.shown.episodes] == [(1, None)]
@@ -170,7 +170,7 @@ def test_an_event_that_cannot_be_read_is_a_notice_once_and_later_ones_are_folded
     assert view.fold(Unreadable("dreamt", "a newer version")) == set()
     [notice] = view.notices
     assert "cannot be read (dreamt: a newer version)" in notice.message and "verify" in notice.message
-    assert folded(*step_events(1), view=view).steps[1].measured
+    assert folded(*step_events(1), view=view).history.steps[1].measured
 
 
 def test_a_decision_that_is_in_the_log_twice_is_a_notice_and_changes_nothing() -> None:

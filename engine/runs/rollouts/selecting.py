@@ -1,6 +1,7 @@
 """Which rollouts are shown: by their reward, and by what happened in them.
 
-found = scores(run, spans)                        # r of every rollout of the run; cheap
+found = rewards(run, spans)                       # r of every rollout of the run
+found = rewards(run, spans, found)                # later: only what was written since is read
 bars = histogram(found, 12)                       # how many have which r
 chosen = Selection(low=0.5, high=0.8, outcome="failed", text="mug")
 matching(run, spans, chosen)                      # the spots of the rollouts that fit all of it
@@ -9,6 +10,7 @@ matching(run, spans, chosen)                      # the spots of the rollouts th
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -25,11 +27,14 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Widths that a bar of a histogram may have."""
 
 
-class Score(msgspec.Struct, frozen=True):
-    """The reward of one rollout; `r` is None where it was not measured."""
+class Rewards(msgspec.Struct, frozen=True):
+    """The rewards of a run's rollouts up to event `read`: by (step, first event of its span), r by (group, rollout); None
+    where it was not measured. `measured` are the finite ones in order, `unscored` is the number of the others."""
 
-    spot: Spot
-    r: float | None
+    by_span: dict[tuple[int, int], dict[tuple[int, int], float | None]] = {}
+    read: int = 0
+    measured: Sequence[float] = ()
+    unscored: int = 0
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -76,47 +81,66 @@ class Selection(msgspec.Struct, frozen=True):
         return r is not None and self.low <= r < self.high
 
 
-def scores(run: Run, spans: Spans) -> list[Score]:
-    """The rewards of all rollouts, in the order of the log; those of steps that a resume undid are left out."""
-    found: dict[Spot, float | None] = {}
-    for stored in run.stream(kinds=["rollout_scored"], until=spans.read):
+def rewards(run: Run, spans: Spans, before: Rewards | None = None) -> Rewards:
+    """The rewards of all rollouts; those of steps that a resume undid are left out. `before` is an earlier answer for the
+    same run."""
+    before = before or Rewards()
+    if spans.read < before.read:  # the log was replaced by a repaired one
+        before = Rewards()
+    known = {(span.step, span.first) for span in spans.by_key.values() if not span.held_out}
+    found = {key: dict(of_step) for key, of_step in before.by_span.items() if key in known}
+    for stored in run.stream(before.read, ["rollout_scored"], spans.read):
         event = stored.event
         if not isinstance(event, RolloutScored):
             continue
         span = spans.by_key.get((False, event.step))
         if span is not None and span.first <= stored.id <= (span.last or stored.id):
-            found[Spot(event.step, False, event.group, event.rollout)] = event.rewards.r
-    return [Score(spot, r) for spot, r in found.items()]
+            found.setdefault((span.step, span.first), {})[event.group, event.rollout] = event.rewards.r
+    every = [r for of_step in found.values() for r in of_step.values()]
+    measured = sorted(r for r in every if r is not None and math.isfinite(r))
+    return Rewards(found, spans.read, measured, len(every) - len(measured))
 
 
-def histogram(found: Sequence[Score], bars: int) -> list[Bar]:
+def histogram(found: Rewards, bars: int) -> list[Bar]:
     """At most `bars` bars of equal width over all measured rewards, the lowest first, and one more for the unmeasured ones,
     if there are any. The bounds are multiples of a round width, so that they change little while a run goes on."""
-    values = [score.r for score in found if score.r is not None and math.isfinite(score.r)]
-    unscored = len(found) - len(values)
-    last = [Bar(None, None, unscored)] if unscored else []
-    if not values:
+    last = [Bar(None, None, found.unscored)] if found.unscored else []
+    if not found.measured:
         return last
-    low, high = min(values), max(values)
-    width = next((step for step in STEPS if _bars(low, high, step) <= bars), (high - low) / bars * 1.01)
+    low, high = found.measured[0], found.measured[-1]
+    edges = next(filter(None, (_edges(low, high, width, bars) for width in STEPS)), _narrow(low, high, bars))
+    places = [bisect_left(found.measured, edge) for edge in edges]
+    return [Bar(edges[at], edges[at + 1], places[at + 1] - places[at]) for at in range(len(edges) - 1)] + last
+
+
+def _edges(low: float, high: float, width: float, bars: int) -> list[float]:
+    """The multiples of a width around these values; empty where that are more than `bars` bars."""
+    if not high / width - low / width <= bars:
+        return []
     first = math.floor(low / width)
-    counts = [0] * max(1, min(bars, _bars(low, high, width)))
-    for value in values:
-        counts[max(0, min(len(counts) - 1, math.floor(value / width) - first))] += 1
-    edges = [round((first + at) * width, 10) for at in range(len(counts) + 1)]
-    return [Bar(edges[at], edges[at + 1], count) for at, count in enumerate(counts)] + last
+    first -= round(first * width, 10) > low
+    edges = [round(first * width, 10)]
+    while edges[-1] <= high and len(edges) <= bars + 1:
+        edges.append(round((first + len(edges)) * width, 10))
+    return edges if len(edges) <= bars + 1 else []
 
 
-def _bars(low: float, high: float, width: float) -> int:
-    """How many bars of this width reach from `low` to `high`."""
-    return math.floor(high / width) - math.floor(low / width) + 1
+def _narrow(low: float, high: float, bars: int) -> list[float]:
+    """The bounds of bars for values that no round width fits."""
+    width = high / bars - low / bars
+    return [low, *(low + at * width for at in range(1, bars)), math.nextafter(high, math.inf)]
 
 
 def matching(run: Run, spans: Spans, chosen: Selection) -> frozenset[Spot]:
     """The rollouts that fit a selection. One by episodes reads the beginnings and ends of all episodes of the run."""
     by_reward: set[Spot] | None = None
     if chosen.by_reward:
-        by_reward = {score.spot for score in scores(run, spans) if chosen.takes(score.r)}
+        by_reward = {
+            Spot(step, False, group, rollout)
+            for (step, _), of_step in rewards(run, spans).by_span.items()
+            for (group, rollout), r in of_step.items()
+            if chosen.takes(r)
+        }
     if not chosen.by_episode:
         return frozenset(by_reward or ())
     found = {spot for spot in _episodes(run, spans, chosen) if by_reward is None or spot in by_reward}

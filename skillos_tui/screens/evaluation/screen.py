@@ -194,7 +194,7 @@ class EvaluationScreen(FullScreen):
         elif view.kind and not view.trains:
             note = f"Only a run that trains measures held-out groups; this one is of the kind {view.kind}."
         elif view.kind:
-            note = next_one(view.planned, max(view.steps, default=0), every(view.settings.settings), [*view.held_out])
+            note = next_one(view.planned, view.history.newest, every(view.settings.settings), [*view.held_out])
         pane = self.steps
         against = f", against step {compared.base}" if compared.changes else ""
         pane.retitle(

@@ -7,15 +7,13 @@ found.runs[0].curves["r"].points
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.core.errors import SkillosError
-from engine.runs.curves import Curve, curves_of
+from engine.runs.curves import Curve, CurveReader
 from engine.runs.directory import DATABASE, Run
-from engine.runs.telemetry import Telemetry
 
 LOOK_SECONDS = 2.0
 """How often the drawn runs are looked at."""
@@ -39,12 +37,10 @@ class Looked(NamedTuple):
 
 
 class Others:
-    """Reads runs of any folder; only what was written since the last look is read again. Used from any thread."""
+    """Reads runs of any folder; only what was written since the last look is read again. Used by one thread at a time."""
 
     def __init__(self) -> None:
-        self._looking = threading.Lock()
-        self._known: dict[Path, tuple[str, Telemetry]] = {}
-        """The identity of each run, and what was read of it."""
+        self._known: dict[Path, CurveReader] = {}
         self._stamps: dict[Path, Stamp] = {}
 
     def look(self, paths: Sequence[Path], again: Sequence[Path] = ()) -> Looked:
@@ -52,27 +48,24 @@ class Others:
         read is reported once, until its files change."""
         found: list[Overlaid] = []
         troubles: list[str] = []
-        with self._looking:
-            for path in paths:
-                stamp = _stamp(path)
-                if path not in again and stamp == self._stamps.get(path):
-                    continue
-                self._stamps[path] = stamp
-                try:
-                    found.append(Overlaid(path, self._read(path)))
-                except (SkillosError, OSError) as error:
-                    kept = "; its curves are those that were read last" if path in self._known else ""
-                    troubles.append(f"{error}{kept}")
+        for path in paths:
+            stamp = _stamp(path)
+            if path not in again and stamp == self._stamps.get(path):
+                continue
+            self._stamps[path] = stamp
+            try:
+                found.append(Overlaid(path, self._read(path)))
+            except (SkillosError, OSError) as error:
+                kept = "; its curves are those that were read last" if path in self._known else ""
+                troubles.append(f"{error}{kept}")
         return Looked(found, ". ".join(troubles))
 
     def _read(self, path: Path) -> Mapping[str, Curve]:
         with Run.open(path) as run:
-            identity, telemetry = self._known.get(path, ("", Telemetry()))
-            if identity != run.id or telemetry.seen > run.last_id():
-                telemetry = Telemetry()
-            self._known[path] = run.id, telemetry
-            telemetry.follow(run)
-            return curves_of(telemetry)
+            reader = self._known.get(path) or CurveReader()
+            found = reader.read(run)
+            self._known[path] = reader
+            return found
 
 
 def _stamp(path: Path) -> Stamp:

@@ -7,7 +7,6 @@ the cursor is at the newest. The folders of the other runs in the chart follow, 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import cast
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from engine.runs.curves import TOGETHER, Curve, curves_of, together
-from engine.runs.directory import Run
-from engine.runs.telemetry import Telemetry
+from engine.runs.curves import TOGETHER, Curve, CurveReader, together
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.target import Spot, Target
@@ -85,7 +82,7 @@ class RewardsScreen(FullScreen):
         self.others: list[Overlaid] = []
         self._drawn: list[Path] = []
         """The other runs that the person wants in the chart; `others` are those that have been read."""
-        self._reader, self._readers = _Reader(), Others()
+        self._reader, self._readers = CurveReader(), Others()
         self._asked: object = None
         self._wanted = FIRST
 
@@ -119,14 +116,14 @@ class RewardsScreen(FullScreen):
         view = self.workbench.view
         known = (
             self.workbench.path,
-            len(view.steps),
-            max(view.steps, default=0),
-            len(view.updates),
+            view.history.newest,
+            view.history.last,
+            view.history.updates.get(view.history.newest),
             len(view.held_out),
         )
         if view.kind and known != self._asked:
             self._asked = known
-            self.workbench.client.ask_run(QUESTION, self._reader)
+            self.workbench.client.ask_run(QUESTION, self._reader.read)
 
     def take(self, reply: Reply) -> None:
         if not isinstance(reply, Answered):
@@ -280,19 +277,3 @@ class RewardsScreen(FullScreen):
         name = short_name(path.name) + "-" + "-".join(self._names())
         title = f"{path.name}: {', '.join(each.label for each in chart.series)}"
         await self.app.push_screen(ExportDialog(name, title, chart.series, chart.steps))
-
-
-class _Reader:
-    """Reads a run's curves; only what was written since the last call is read again."""
-
-    def __init__(self) -> None:
-        self._telemetry = Telemetry()
-        self._path: Path | None = None
-        self._reading = threading.Lock()
-
-    def __call__(self, run: Run) -> dict[str, Curve]:
-        with self._reading:
-            if run.path != self._path:
-                self._path, self._telemetry = run.path, Telemetry()
-            self._telemetry.follow(run)
-            return curves_of(self._telemetry)

@@ -8,7 +8,7 @@ from textual import events
 from textual.message import Message
 
 from engine.runs.rollouts.lines import figure
-from engine.runs.rollouts.selecting import Bar, Score, histogram
+from engine.runs.rollouts.selecting import Bar, Rewards, histogram
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, fit
 from skillos_tui.widgets.pane import Pane
@@ -34,7 +34,7 @@ class RewardBars(Pane):
 
     def __init__(self, title: str, *, id: str) -> None:
         super().__init__(title, id=id)
-        self.scores: Sequence[Score] = ()
+        self.rewards = Rewards()
         self.bars: Sequence[Bar] = ()
         self.chosen: Bar | None = None
         self._cells = CELLS
@@ -45,14 +45,13 @@ class RewardBars(Pane):
             ("?", "r not measured"),
         )
 
-    def show(self, scores: Sequence[Score]) -> None:
+    def show(self, rewards: Rewards) -> None:
         """Show these rewards."""
-        if scores is not self.scores:
-            self.scores = scores
-            self.renew()
+        self.rewards = rewards
+        self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        self.bars = histogram(self.scores, max(1, min(MAX_BARS, width // CELLS - 1)))
+        self.bars = histogram(self.rewards, max(1, min(MAX_BARS, width // CELLS - 1)))
         if not self.bars:
             self.retitle("r")
             return [Line((("No rollout has been scored yet.", "muted"),))]

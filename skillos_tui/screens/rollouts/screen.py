@@ -18,12 +18,12 @@ from textual.widgets import Input
 
 from engine.core.position import Spot, spot_of
 from engine.runs.rollouts.levels import StepRows
-from engine.runs.rollouts.selecting import Selection
+from engine.runs.rollouts.selecting import Rewards, Selection
 from engine.runs.rollouts.spans import Spans
 from engine.runs.search.texts import Query
 from skillos_tui.client import rollouts as ask
 from skillos_tui.client.messages import Answered, Reply
-from skillos_tui.client.rollouts import Compared, Described, Rated, Searched
+from skillos_tui.client.rollouts import Compared, Described, Searched
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import Part
@@ -143,8 +143,8 @@ class RolloutsScreen(SelectingScreen):
         match reply.value:
             case Spans():
                 self._show_spans(reply.value)
-            case Rated():
-                self.bars.show(reply.value.scores)
+            case Rewards():
+                self.bars.show(reply.value)
             case StepRows():
                 self._show_step(reply.value)
             case Described():
@@ -172,7 +172,7 @@ class RolloutsScreen(SelectingScreen):
         unit = self.workbench.view.unit
         if spans.by_key != before.by_key or not tree.value:
             tree.show(spans, unit)
-            self.workbench.client.ask_run("rollouts rate", partial(ask.rate, known=spans))
+            self.workbench.client.ask_run("rollouts rate", partial(ask.rate, known=spans, before=self.bars.rewards))
             if not self.chosen.empty:
                 self.select_again()
         shown = spans.all

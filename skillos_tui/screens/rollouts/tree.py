@@ -71,6 +71,8 @@ class RolloutTree(ListPane):
         super().__init__(title, id=id)
         self.spans = Spans()
         self.unit = "step"
+        self._newest_first: list[Span] = []
+        self._folded: dict[SpanKey, tuple[Span, Item]] = {}
         self.opened: set[Spot] = set()
         self.steps: dict[SpanKey, StepRows] = {}
         self.turns: dict[Spot, list[TurnTaken]] = {}
@@ -107,7 +109,7 @@ class RolloutTree(ListPane):
     def items(self, width: int) -> Sequence[Item]:
         if self.found is not None:
             return list(self._places(self.found))
-        shown = [item for span in reversed(self.spans.all) for item in self._step(span)]
+        shown = list(self._steps())
         return shown or [Item(line(f"muted:{self.empty}"), whole=True)]
 
     def _places(self, found: Found) -> Iterator[Item]:
@@ -124,6 +126,18 @@ class RolloutTree(ListPane):
             spans += [(place.line[at:start], ""), (place.line[start:end], "match")]
             at = end
         return as_line(tuple(span for span in (*spans, (place.line[at:], "")) if span[0]))
+
+    def _steps(self) -> Iterator[Item]:
+        """The items of all steps, the newest first; that of a folded one is made once."""
+        opened = {(spot.held_out, spot.step) for spot in self.opened if spot.group is None}
+        for span in self._newest_first:
+            if self.only is not None or span.key in opened:
+                yield from self._step(span)
+                continue
+            known = self._folded.get(span.key)
+            if known is None or known[0] is not span:
+                known = self._folded[span.key] = span, next(self._step(span))
+            yield known[1]
 
     def _step(self, span: Span) -> Iterator[Item]:
         if self._hides(span.spot):
@@ -196,7 +210,9 @@ class RolloutTree(ListPane):
             if span is None or span.first != rows.span.first:
                 del self.steps[key]
                 self.turns = {at: turns for at, turns in self.turns.items() if (at.held_out, at.step) != key}
-        self.spans, self.unit = spans, unit
+        if unit != self.unit:
+            self._folded.clear()
+        self.spans, self.unit, self._newest_first = spans, unit, spans.all[::-1]
         self.empty = "Nothing has been played yet: the first step appears here by itself."
         self._retitle()
         self.renew()

@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from engine.core.text import counted
 from skillos_tui.client.messages import Answered, Reply, RunsFound, StartRun
+from skillos_tui.client.runs import RunReader
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
@@ -65,6 +66,7 @@ class RunsScreen(FullScreen):
     def __init__(self) -> None:
         super().__init__()
         self.table, self.report = RunTable(id="table"), ReportPane(id="report")
+        self._runs = RunReader()
         self._looking = False
         self._draft = StartRun("", "")
         self._asked: tuple[str, Status | None] = ("", None)
@@ -132,8 +134,6 @@ class RunsScreen(FullScreen):
 
     def _ask_about(self) -> None:
         """Ask about the run under the cursor, unless it is shown as it is now, or a comparison is."""
-        from skillos_tui.client.runs import about
-
         run = self.table.current
         if self._compared is not None and self._compared == self.table.value:
             self._compare_again()
@@ -141,7 +141,7 @@ class RunsScreen(FullScreen):
         self._compared = None
         if run is not None and run.status is not None and (run.path, run.status) != self._asked:
             self._asked = (run.path, run.status)
-            self.workbench.client.ask("run", partial(about, Path(run.path)))
+            self.workbench.client.ask("run", partial(self._runs.about, Path(run.path)))
 
     def _compare_again(self) -> None:
         """Ask for the comparison that is shown again, if one of its runs has another state or step than it had."""
@@ -155,10 +155,8 @@ class RunsScreen(FullScreen):
         return {path: known[path] for path in paths if path in known}
 
     def _ask_to_compare(self, statuses: dict[str, Status | None]) -> None:
-        from skillos_tui.client.runs import compare
-
         self._compared_at = statuses
-        self.workbench.client.ask("run", partial(compare, [Path(path) for path in statuses]))
+        self.workbench.client.ask("run", partial(self._runs.compare, [Path(path) for path in statuses]))
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._ask_about()

@@ -66,6 +66,7 @@ class SkillsScreen(FullScreen):
         self.list, self.page, self.history = SkillList(id="list"), SkillPage(id="page"), VersionList(id="history")
         self.diff = DiffPane("Change", context=3, id="diff")
         self.diff.nothing = "What the version under the cursor changed appears here."
+        self._usage = Usage()
         self._wanted = ""
         """The commit to go to when the versions of the skill have arrived."""
         self._asked = ""
@@ -134,7 +135,7 @@ class SkillsScreen(FullScreen):
             client.do("done", partial(act, client.shelf(app.skills)))
 
     def _ask_usage(self) -> None:
-        self.workbench.client.ask_run("usage", usage)
+        self.workbench.client.ask_run("usage", partial(usage, before=self._usage))
 
     def _read_again(self) -> None:
         """Read the names, and the skill that is shown; the answer to the names asks for the rest."""
@@ -177,8 +178,8 @@ class SkillsScreen(FullScreen):
                 self._show_history(newest=newest)
             case CommitDiff():
                 self._take_diff(reply.value)
-            case Usage(used):
-                self.list.used, self.page.used = used, used.get(self._asked)
+            case Usage() as usage:
+                self._usage, self.list.used, self.page.used = usage, usage.skills, usage.skills.get(self._asked)
                 self.page.show()
             case Done(text, commit):
                 self.answer(safe(text), "accent")

@@ -8,9 +8,8 @@ import pytest
 
 from engine.core.events import PositionId, RewardBreakdown, RolloutScored, RunStarted, StepStarted
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.core.position import Spot
 from engine.runs.directory import Run
-from engine.runs.rollouts.selecting import Bar, Score, Selection, histogram, matching, scores
+from engine.runs.rollouts.selecting import Bar, Rewards, Selection, histogram, matching, rewards
 from engine.runs.rollouts.spans import spans
 from tests.workbench.recording import create, episode
 
@@ -33,26 +32,44 @@ def rollouts(run: Run, chosen: Selection) -> set[int | None]:
 
 
 def test_rewards_are_those_of_steps_that_no_resume_undid(run: Run) -> None:
-    assert [score.r for score in scores(run, spans(run))] == [*REWARDS]
+    found = rewards(run, spans(run))
+    assert [r for step in found.by_span.values() for r in step.values()] == [*REWARDS]
     run.append(RunStarted("train", "pocket", 3, 1, resumed_from=0))
-    assert scores(run, spans(run)) == []
+    found = rewards(run, spans(run), found)
+    assert not found.by_span and not found.measured and not found.unscored
     run.append(StepStarted(1, []), RolloutScored(1, 0, 0, RewardBreakdown(0.9, 1, 1, 1, 1), 1, 0))
-    assert [score.r for score in scores(run, spans(run))] == [0.9]
+    assert rewards(run, spans(run), found).measured == [0.9]
+
+
+def test_rewards_that_are_read_piece_by_piece_are_those_that_are_read_at_once(run: Run) -> None:
+    found = Rewards()
+    for step in range(2, 8):
+        found = rewards(run, spans(run), found)
+        run.append(StepStarted(step, []), RolloutScored(step, 0, 0, RewardBreakdown(step / 10, 1, 1, 1, 1), 1, 0))
+        if step == 5:
+            run.append(RunStarted("train", "pocket", 3, 1, resumed_from=3))
+    found = rewards(run, spans(run), found)
+    assert found == rewards(run, spans(run)) and [step for step, _ in found.by_span] == [1, 2, 3, 6, 7]
 
 
 def test_bars_hold_every_reward_once_and_the_unmeasured_ones_apart() -> None:
-    found = [Score(Spot(1, False, 0, at), r) for at, r in enumerate((0.0, 0.049, 0.05, 1.0, None, float("inf")))]
-    bars = histogram(found, 12)
+    values = (0.0, 0.049, 0.05, 1.0)
+    bars = histogram(Rewards(measured=values, unscored=2), 12)
     assert sum(bar.count for bar in bars) == 6 and len(bars) <= 13
     assert bars[-1] == Bar(None, None, 2)
-    for score in found[:4]:
-        assert sum(bar.low <= score.r < bar.high for bar in bars[:-1]) == 1
+    for value in values:
+        assert sum(bar.low <= value < bar.high for bar in bars[:-1]) == 1
 
 
-@pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5], [-3.0, 1e9], [1e-9, 2e-9], [-0.1, -0.2]])
+@pytest.mark.parametrize(
+    "values",
+    [[], [0.5], [0.5, 0.5], [-3.0, 1e9], [1e-9, 2e-9], [-0.1, -0.2], [-1e308, 1e308], [0.3, 0.1, 0.7], [1e300, 1e300]],
+)
 def test_any_rewards_have_few_bars(values: list[float]) -> None:
-    bars = histogram([Score(Spot(1), value) for value in values], 10)
-    assert len(bars) <= 10 and sum(bar.count for bar in bars) == len(values)
+    for most in (1, 2, 10):
+        bars = histogram(Rewards(measured=sorted(values)), most)
+        assert len(bars) <= most and sum(bar.count for bar in bars) == len(values)
+        assert all(sum(bar.low <= value < bar.high for bar in bars) == 1 for value in values)
 
 
 def test_a_selection_takes_what_fits_all_of_it(run: Run) -> None:
