@@ -153,9 +153,7 @@ class Replies(AnsweringApp):
             self.notify(safe(message.news), markup=False, timeout=12)
         self.call_after_refresh(self.keeper.restored, message.path)
         if not self.is_headless:
-            self.call_after_refresh(
-                gc.freeze
-            )  # a collection that looks at all of it takes 30 to 70 ms, while a key waits
+            self.call_after_refresh(gc.freeze)  # what was read stays; `skillos_tui.terminal.garbage`
 
     def _end_news(self, news: str) -> None:
         if self.news == news:

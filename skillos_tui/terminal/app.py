@@ -22,16 +22,12 @@ from textual.worker import WorkerFailed
 
 from engine.core.text import counted
 from skillos_tui.terminal.driver import Burst, TerminalDriver
+from skillos_tui.terminal.garbage import PAUSE_SECONDS, Garbage
 from skillos_tui.terminal.tty import Tty, in_browser, say_error
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0
 """How long a normal exit may take after a signal or an error."""
-PAUSE_SECONDS = 1.0
-"""Without a key for so long, nobody waits for one."""
-OLD_GARBAGE, MUCH_GARBAGE = 10, 200
-"""After how many collections of young objects old ones are looked at too: when nobody types, and at the latest."""
-NEVER = 1_000_000
 
 
 class TerminalApp(App[ReturnType], Generic[ReturnType]):
@@ -142,16 +138,13 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
     # Garbage
 
     def collect_between_keys(self) -> None:
-        """Collect the garbage among old objects when nobody types: it takes 30 to 70 ms, for which a key would wait."""
-        gc.enable()
-        if not self.is_headless:
-            gc.set_threshold(*gc.get_threshold()[:2], NEVER)
-            self.set_interval(PAUSE_SECONDS, self._collect)
-
-    def _collect(self) -> None:
-        young = gc.get_count()[2]
-        if young >= MUCH_GARBAGE or (young >= OLD_GARBAGE and time.monotonic() - self._typed >= PAUSE_SECONDS):
-            gc.collect()
+        """Collect garbage when nobody types."""
+        if self.is_headless:
+            gc.enable()
+            return
+        garbage = Garbage()
+        garbage.begin()
+        self.set_interval(PAUSE_SECONDS, lambda: garbage.look(time.monotonic() - self._typed))
 
     # Frames
 
