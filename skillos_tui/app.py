@@ -28,6 +28,7 @@ from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.replies import Replies
 from skillos_tui.screens.base import FullScreen, Listener
+from skillos_tui.screens.ending import Palette
 from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.naming import key_of
 from skillos_tui.screens.navigator import Navigator
@@ -139,7 +140,7 @@ class SkillosApp(Replies):
         self.run_worker(self._find_screens, name="screens", thread=True)
 
     def on_unmount(self) -> None:
-        self.client.close()
+        self.client.end()
 
     async def on_event(self, event: events.Event) -> None:
         """Pass each key to the screen first, which may drop it."""
@@ -285,6 +286,11 @@ class SkillosApp(Replies):
                     run = partial(self.run_action, key.action, owner)
                     yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown})", run)
         yield SystemCommand("Picture", "Save a picture of this screen as SVG", self.action_picture)
+
+    def action_command_palette(self) -> None:
+        """Find any action or screen by name."""
+        if not Palette.is_open(self):
+            self.push_screen(Palette(id=Palette._PALETTE_ID))
 
     async def action_keys(self) -> None:
         from skillos_tui.screens.keys.screen import KeysScreen

@@ -124,6 +124,11 @@ class Client:
         self._tail = None
         self._stop.set()
 
+    def end(self) -> None:
+        """Stop everything; the program ends."""
+        self._turns.end()
+        self.close()
+
     def _follow(self, path: Path, since: int) -> None:
         """The thread that follows a run until it is cancelled."""
         worker = get_current_worker()

@@ -24,15 +24,23 @@ class Turns:
         self._start = start
         self._next: dict[str, Work | None] = {}
         """By name, what waits; None while nothing waits."""
+        self._ended = False
         self._lock = threading.Lock()
 
     def add(self, name: str, work: Work) -> None:
         """Do this for the name, after what is being done for it and instead of what waits."""
         with self._lock:
-            begun = name in self._next
-            self._next[name] = work
+            begun = name in self._next or self._ended
+            if not self._ended:
+                self._next[name] = work
         if not begun:
             self._start(name, lambda: self._in_turn(name))
+
+    def end(self) -> None:
+        """Begin nothing more."""
+        with self._lock:
+            self._next = {name: None for name in self._next}
+            self._ended = True
 
     def _in_turn(self, name: str) -> None:
         while (work := self._take(name)) is not None:

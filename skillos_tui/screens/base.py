@@ -40,6 +40,7 @@ from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import Line, line, safe, tail, width_of
+from skillos_tui.screens.ending import OpenAtExit
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
 from skillos_tui.widgets.pane import Pane
@@ -65,7 +66,7 @@ class Listener:
         return True
 
 
-class FullScreen(Screen[None], Listener):
+class FullScreen(OpenAtExit, Screen[None], Listener):
     """A screen that fills the terminal.
 
     The focused pane, or the last one that was, has the class `-current`; where space is short it alone is shown.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from engine.core.events import StateChanged
 from engine.core.registry import UnknownPart
 from engine.runs.directory import Run
 from skillos_tui.model.session import Place, Session
+from skillos_tui.model.target import Target
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.registry import SCREENS, make_screen
 from tests.workbench.recording import create, record_training, step_events
 from tests.workbench.reviewing import title
-from tests.workbench.stage import on_screen, screen_lines, until, workbench
+from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
 
 PACKAGE = """
 from textual.app import ComposeResult
@@ -170,3 +172,40 @@ async def test_a_run_of_a_kind_that_is_not_installed_is_shown_by_steps(tmp_path:
         assert "step 1" in screen_lines(pilot)[0]
         await pilot.press("r")
         await until(pilot, lambda: "insert · find-" in title(pilot))
+
+
+PLACES = [(name, "") for name in SCREENS.names()] + [
+    ("rollouts", "1/g0/r0/p1/t0"),
+    ("rollouts", "/safe"),
+    ("review", "e1?superseded"),
+    ("skills", "find-mugs@abc"),
+    ("rewards", "r@1"),
+    ("evaluation", "2"),
+]
+
+
+@pytest.mark.parametrize(("name", "at"), PLACES)
+async def test_a_program_that_ends_while_a_screen_is_opened_ends_without_an_error(
+    tmp_path: Path, name: str, at: str
+) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    for turns in range(5):  # of the event loop, between the key and the end
+        async with workbench(run.path, folder=tmp_path) as pilot:
+            await until(pilot, lambda: pilot.app.caught_up)
+            opening = asyncio.create_task(pilot.app.go(Target(name, at)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            pilot.app.exit()
+        opening.cancel()
+
+
+@pytest.mark.parametrize("key", ["question_mark", "ctrl+p", "s", "T", "slash"])
+async def test_a_program_that_ends_while_a_dialog_is_opened_ends_without_an_error(tmp_path: Path, key: str) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    for turns in range(5):
+        async with workbench(run.path, folder=tmp_path) as pilot:
+            await until(pilot, lambda: pilot.app.caught_up)
+            at_once(pilot, key)
+            for _ in range(turns * 2):
+                await asyncio.sleep(0)
+            pilot.app.exit()

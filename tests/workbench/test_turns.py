@@ -39,6 +39,27 @@ def test_of_what_waits_the_newest_is_done_after_what_is_being_done() -> None:
     assert done == [0, 5]
 
 
+def test_after_the_end_nothing_begins() -> None:
+    done: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        go_on.wait(10)
+        done.append(0)
+
+    with ThreadPoolExecutor(4) as threads:
+        turns = Turns(lambda name, work: (threads.submit(work), None)[1])
+        turns.add("names", slow)
+        begun.wait(10)
+        turns.add("names", lambda: done.append(1))
+        turns.end()
+        turns.add("names", lambda: done.append(2))
+        turns.add("page", lambda: done.append(3))
+        go_on.set()
+    assert done == [0]
+
+
 def test_after_an_error_the_name_is_worked_on_again() -> None:
     started: list[object] = []
     turns = Turns(lambda name, work: started.append(work))

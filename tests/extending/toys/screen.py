@@ -25,7 +25,7 @@ class OutcomesScreen(FullScreen):
         self.renew(set())
 
     def renew(self, parts: set[Part]) -> None:
-        steps = self.workbench.view.steps.values()
+        steps = self.workbench.view.history.steps.values()
         self.query_one("#outcomes", Static).update(f"{sum(step.episodes for step in steps)} tasks ended")
 
 
