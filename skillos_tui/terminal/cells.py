@@ -10,9 +10,10 @@ with another idea of its width is wrong in that character only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
@@ -27,6 +28,10 @@ Style = tuple[frozenset[str], str, str]
 UNKNOWN: Cell = ("", "?")
 SAME_RUN = 6
 """Up to so many equal cells between two that differ are sent too: moving the cursor costs as many bytes."""
+MOVE = 8
+"""Bytes of a move of the cursor, about."""
+MANY = 12
+"""From so many pieces on, they are written style by style, if that is shorter."""
 LEAST_ERASED = 16
 """From so many blank cells on, they are erased instead of written."""
 
@@ -81,48 +86,93 @@ class Cells:
     def changes(self, limit: int, *, from_top: bool = False) -> str:
         """The sequences that update whole rows of the terminal, about `limit` bytes of them; from the top, or from the row
         after the last ones."""
-        parts: list[str] = []
+        pieces: list[Piece] = []
         size = 0
-        pen = Pen()
         height = len(self.want)
         start = 0 if from_top else self._from
         for y in sorted(self.differing, key=lambda y: (y - start) % max(1, height)):
             if size >= limit:
                 break
-            for piece in self._row_changes(y, pen):
-                parts.append(piece)
-                size += len(piece) if piece.isascii() else len(piece.encode())
+            of_row = [piece for run in _runs(self.want[y], self.shown[y]) for piece in self._pieces(y, *run)]
+            size += sum(len(piece.text.encode()) + MOVE for piece in of_row)
+            pieces += of_row
             self.shown[y] = self.want[y][:]
             self.differing.discard(y)
             self._from = y + 1
-        return "".join([*parts, "\x1b[0m"]) if parts else ""
+        return _shortest(pieces)
 
-    def _row_changes(self, y: int, pen: Pen) -> Iterator[str]:
-        want, shown = self.want[y], self.shown[y]
-        if want == shown:
-            return
-        for start, end in _runs(want, shown):
-            yield f"\x1b[{y + 1};{start + 1}H"
-            yield from _written(want[start:end], start, pen, LEAST_ERASED if self.erases else len(want) + 1)
+    def _pieces(self, y: int, start: int, end: int) -> Iterator[Piece]:
+        """The cells of a row from `start` to `end`, in pieces that one style writes."""
+        least = LEAST_ERASED if self.erases else end - start + 1
+        texts: list[str] = []
+        style, blank, erased = "", True, False
+        begin = column = start
+        for (empty, own), group in groupby(self.want[y][start:end], key=lambda cell: (cell[0] == " ", cell[1])):
+            chars = [char for char, _ in group]
+            fits = own == style or (_blank(style) == own if empty else blank and _blank(own) == style)
+            if texts and not fits:
+                yield Piece(y, begin, style, blank, "".join(texts), -1 if erased else column)
+                texts, begin, blank, erased = [], column, True, False
+            if not texts or not (empty or style == own):
+                style = own
+            blank = blank and empty
+            if erased:
+                texts.append(f"\x1b[{column + 1}G")
+            erased = empty and len(chars) >= least
+            text = "".join(chars)
+            if erased:
+                texts.append(f"\x1b[{len(chars)}X")
+            elif "" not in chars and len(text) == len(chars):
+                texts.append(text)
+            else:
+                texts += _placed(chars, column)
+            column += len(chars)
+        if texts:
+            yield Piece(y, begin, style, blank, "".join(texts), -1 if erased else column)
 
 
-def _written(cells: list[Cell], column: int, pen: Pen, least: int) -> Iterator[str]:
-    """The cells as text, from the column of the cursor on; `least` blanks or more are erased."""
-    erased = False
-    for (blank, style), group in groupby(cells, key=lambda cell: (cell[0] == " ", cell[1])):
-        piece = [char for char, _ in group]
-        if erased:
-            yield f"\x1b[{column + 1}G"
-        column += len(piece)
-        text = "".join(piece)
-        yield pen.take(piece[0], style)
-        erased = blank and len(piece) >= least
-        if erased:
-            yield f"\x1b[{len(piece)}X"
-        elif "" not in piece and len(text) == len(piece):
-            yield text
-        else:
-            yield from _placed(piece, column - len(piece))
+class Piece(NamedTuple):
+    """Text of one style in a row. `blank`: it has blanks only, so that another style with the same background can write it.
+    `end` is the column of the cursor after it, -1 where that is not behind it."""
+
+    y: int
+    x: int
+    style: str
+    blank: bool
+    text: str
+    end: int
+
+
+def _shortest(pieces: Sequence[Piece]) -> str:
+    """The sequences that write the pieces: row by row, or style by style where that is shorter. A change of the style takes
+    up to 40 bytes, and moving the cursor 8."""
+    rows = _written(pieces)
+    if len(pieces) < MANY:
+        return rows
+    styles: dict[str, list[Piece]] = {piece.style: [] for piece in pieces if not piece.blank}
+    writes = {_blank(style): style for style in styles}
+    for piece in pieces:
+        style = writes.get(piece.style, piece.style) if piece.blank else piece.style
+        styles.setdefault(style, []).append(piece)
+    grouped = _written([piece for of_style in styles.values() for piece in of_style])
+    return min(rows, grouped, key=len)
+
+
+def _written(pieces: Iterable[Piece]) -> str:
+    """The sequences that write these pieces, one after another."""
+    parts: list[str] = []
+    style, row, column = "", -1, -1
+    for piece in pieces:
+        if piece.y != row:
+            parts.append(f"\x1b[{piece.y + 1};{piece.x + 1}H")
+        elif piece.x != column:
+            parts.append(f"\x1b[{piece.x + 1}G")
+        if piece.style != style and not (piece.blank and piece.style == _blank(style)):
+            parts.append(_change(style, piece.style))
+            style = piece.style
+        parts.append(piece.text)
+        row, column = piece.y, piece.end
+    return "".join([*parts, "\x1b[0m"]) if parts else ""
 
 
 def _placed(piece: list[str], column: int) -> Iterator[str]:
@@ -136,21 +186,6 @@ def _placed(piece: list[str], column: int) -> Iterator[str]:
             exact = False
     if not exact:
         yield f"\x1b[{column + len(piece) + 1}G"
-
-
-class Pen:
-    """The style that the terminal writes with, and the sequences that change it."""
-
-    def __init__(self) -> None:
-        self._style = ""
-
-    def take(self, char: str, style: str) -> str:
-        """The shortest change to the style of a character; "" if none is needed."""
-        if style == self._style or (char == " " and style == _blank(self._style)):
-            return ""
-        change = _change(self._style, style)
-        self._style = style
-        return change
 
 
 @lru_cache(maxsize=4096)

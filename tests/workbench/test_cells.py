@@ -23,6 +23,8 @@ STYLES = [
     Style(reverse=True),
     Style(color="#d3d7de", bgcolor="#14161a", meta={"offset": (1, 2)}),
     Style(color="#d3d7de", bgcolor="#14161a", dim=True),
+    Style(bgcolor="#14161a"),
+    Style(color="#7fa8d9", bgcolor="#14161a"),
     Style(color="#d3d7de", bgcolor="#14161a", bold=True, underline=True, strike=True),
 ]
 TEXTS = ["the safe is closed", "   ", "│ ── ╮", " " * 30, "日本語", "a", "x日y", "find-kettle 2.31", "⠤⠊⠉ ▐"]
