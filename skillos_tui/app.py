@@ -289,8 +289,8 @@ class SkillosApp(Replies):
 
     def action_command_palette(self) -> None:
         """Find any action or screen by name."""
-        if not Palette.is_open(self):
-            self.push_screen(Palette(id=Palette._PALETTE_ID))
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     async def action_keys(self) -> None:
         from skillos_tui.screens.keys.screen import KeysScreen
