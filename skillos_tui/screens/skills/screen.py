@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.timer import Timer
 from textual.widgets import Input
 
 from engine.core.text import counted
@@ -33,6 +34,8 @@ from skillos_tui.widgets.tabs import StateBar
 if TYPE_CHECKING:
     from skillos_tui.client.skills import Shelf
 
+READ_SECONDS = 0.05
+"""A skill is read when the cursor has stood on it for so long."""
 SEARCH_SECONDS = 0.15
 """A search begins when so long nothing more was typed."""
 
@@ -67,6 +70,7 @@ class SkillsScreen(FullScreen):
         self.diff = DiffPane("Change", context=3, id="diff")
         self.diff.nothing = "What the version under the cursor changed appears here."
         self._usage = Usage()
+        self._read_timer: Timer | None = None
         self._wanted = ""
         """The commit to go to when the versions of the skill have arrived."""
         self._asked = ""
@@ -255,7 +259,9 @@ class SkillsScreen(FullScreen):
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         if message.pane is self.list:
-            self._ask_page_if_other()
+            if self._read_timer is not None:
+                self._read_timer.stop()
+            self._read_timer = self.set_timer(READ_SECONDS, self._ask_page_if_other)
         elif message.pane is self.history:
             self._show_change()
 
