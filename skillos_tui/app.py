@@ -21,7 +21,6 @@ from textual.screen import Screen
 
 from engine.core.records import Check
 from engine.core.registry import UnknownPart
-from skillos_tui.client import messages
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, OwnKeys, bindings, rebind, sections_of
 from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
@@ -129,7 +128,7 @@ class SkillosApp(Replies):
         self.collect_between_keys()
         self.keeper.begin()
         for trouble in self.troubles:
-            self.on_notified(messages.Notified("error", trouble))
+            self.note(trouble, "error")
         if self.path and self._place:
             self.view.follow(*self._place.follows)
             self.client.open(self.path, self._place.seen)
@@ -166,7 +165,7 @@ class SkillosApp(Replies):
             try:
                 kinds.append(SCREENS.load(name))
             except UnknownPart as error:
-                self.call_from_thread(self.on_notified, messages.Notified("warning", str(error)))
+                self.call_from_thread(self.note, str(error), "warning")
         self.call_from_thread(self._add_screens, tuple(kinds))
 
     def _add_screens(self, kinds: tuple[ScreenKind, ...]) -> None:
@@ -211,7 +210,7 @@ class SkillosApp(Replies):
             else:
                 await self.open_screen(target.screen)
         except UnknownPart as error:
-            self.on_notified(messages.Notified("error", str(error)))
+            self.note(str(error), "error")
             return False
         screen = self.screen
         if target.at and isinstance(screen, FullScreen) and target.screen == screen.NAME:

@@ -14,7 +14,6 @@ from engine.core.events import Notice
 from engine.core.records import Check
 from engine.core.text import counted
 from skillos_tui.answering import AnsweringApp
-from skillos_tui.client import messages
 from skillos_tui.model.session import text_key
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
@@ -22,7 +21,10 @@ from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.place import LOWEST, PlaceKeeper
 
 if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
     from skillos_tui.attention import How, Watch
+    from skillos_tui.client import messages
     from skillos_tui.model.session import Place
     from skillos_tui.screens.navigator import Navigator
 
@@ -82,7 +84,7 @@ class Replies(AnsweringApp):
         if not (
             self.screen.is_modal and isinstance(self.screen, Listener)
         ):  # else the dialog shows it beside the field
-            self.on_notified(messages.Notified("error", message.why))
+            self.note(message.why, "error")
         self._pass_on(message)
 
     def on_run_opened(self, message: messages.RunOpened) -> None:
@@ -106,7 +108,7 @@ class Replies(AnsweringApp):
             return
         if self.reopened and not self.seen:
             await self.go_home()
-            self.on_notified(messages.Notified("warning", f"The run of the last time cannot be opened: {message.why}"))
+            self.note(f"The run of the last time cannot be opened: {message.why}", "warning")
         else:
             self.lost = True
             self.view.fold(Notice("error", message.why))
@@ -195,7 +197,7 @@ class Replies(AnsweringApp):
 
     def on_decision_refused(self, message: messages.DecisionRefused) -> None:
         self.client.decisions(message.path).refuse(message.edit)
-        self.on_notified(messages.Notified("error", message.why))
+        self.note(message.why, "error")
         if message.path == self.path:
             self._pass_on(message)
 
@@ -208,18 +210,22 @@ class Replies(AnsweringApp):
 
     def on_import_refused(self, message: messages.ImportRefused) -> None:
         if not (self.screen.is_modal and isinstance(self.screen, Listener)):  # the dialog was left meanwhile
-            self.on_notified(messages.Notified("error", message.why))
+            self.note(message.why, "error")
         self._pass_on(message)
 
     def on_skills_imported(self, message: messages.SkillsImported) -> None:
-        self.on_notified(messages.Notified("information", message.text))
+        self.note(message.text, "information")
         self._pass_on(message)
 
     def on_notified(self, message: messages.Notified) -> None:
-        lines = [safe(text) for text in message.text.strip().splitlines()]
+        self.note(message.text, message.level)
+
+    def note(self, text: str, level: SeverityLevel) -> None:
+        """Show a notification; of a long one, the first and the last lines."""
+        lines = [safe(line) for line in text.strip().splitlines()]
         shown = lines if len(lines) <= MAX_LINES else [lines[0], "…", *lines[2 - MAX_LINES :]]
-        seconds = 12 if message.level == "error" else 5
-        self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
+        seconds = 12 if level == "error" else 5
+        self.notify("\n".join(shown), severity=level, timeout=seconds, markup=False)
 
     def _pass_on(self, message: messages.Reply) -> None:
         """Give a reply to the screens, also to Home and those that are kept: one of them may have asked."""

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillos_tui.client import messages
 from skillos_tui.keymap import OwnKeys
 from skillos_tui.model.session import Session
 from skillos_tui.model.view import RunView
@@ -22,6 +21,7 @@ from skillos_tui.themes import Theme
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from engine.skills.repo.rule import LeftOut
+    from skillos_tui.client import messages
     from skillos_tui.client.client import Client
     from skillos_tui.model.target import Target
 

@@ -35,7 +35,6 @@ from textual.screen import Screen
 from textual.selection import Selection, SelectState
 from textual.widget import Widget
 
-from skillos_tui.client.messages import Reply
 from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
@@ -48,6 +47,7 @@ from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.tabs import StateBar
 
 if TYPE_CHECKING:
+    from skillos_tui.client.messages import Reply
     from skillos_tui.screens.layout import Grip
     from skillos_tui.workbench import Workbench
 

@@ -11,7 +11,6 @@ from textual.containers import Container
 from engine.core.events import Notice
 from engine.core.text import counted
 from engine.runs.text import is_alarm
-from skillos_tui.client.messages import Answered, Reply, SkillRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import clip, line, safe
@@ -30,6 +29,7 @@ from skillos_tui.widgets.tree import SkillTree
 if TYPE_CHECKING:
     from engine.runs.directory import Run
     from engine.runs.held_out import HeldOutChange
+    from skillos_tui.client.messages import Reply
     from skillos_tui.screens.changing.screen import Wanted
     from skillos_tui.screens.stopping.screen import How
 
@@ -221,6 +221,8 @@ class LiveScreen(FullScreen):
         pane.show(change)
 
     def take(self, reply: Reply) -> None:
+        from skillos_tui.client.messages import Answered, SkillRead  # not for the first paint
+
         if isinstance(reply, Answered) and reply.question == "learning":
             self.query_one(LearningBar).show_change(cast("HeldOutChange | None", reply.value), reply.trouble)
         tree = self.query_one(SkillTree)
