@@ -94,7 +94,7 @@ class History(msgspec.Struct):
     def _judge(self, number: int, scores: list[JudgedTwice]) -> None:
         for pair in self.judged_twice.pop(number, ()):
             self.pairs[pair.judge, pair.check] -= pair.decisions
-            self.pairs = +self.pairs
+        self.pairs = +self.pairs
         for pair in scores:
             self.pairs[pair.judge, pair.check] += pair.decisions
         if scores:

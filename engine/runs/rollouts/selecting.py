@@ -87,15 +87,16 @@ def rewards(run: Run, spans: Spans, before: Rewards | None = None) -> Rewards:
     before = before or Rewards()
     if spans.read < before.read:  # the log was replaced by a repaired one
         before = Rewards()
-    known = {(span.step, span.first) for span in spans.by_key.values() if not span.held_out}
-    found = {key: dict(of_step) for key, of_step in before.by_span.items() if key in known}
-    for stored in run.stream(before.read, ["rollout_scored"], spans.read):
+    keys = [(span.step, span.first) for span in spans.by_key.values() if not span.held_out]
+    found = {key: dict(before.by_span.get(key, {})) for key in keys}
+    new = [first - 1 for step, first in keys if (step, first) not in before.by_span]  # it may be known only at its end
+    for stored in run.stream(min([before.read, *new]), ["rollout_scored"], spans.read):
         event = stored.event
         if not isinstance(event, RolloutScored):
             continue
         span = spans.by_key.get((False, event.step))
         if span is not None and span.first <= stored.id <= (span.last or stored.id):
-            found.setdefault((span.step, span.first), {})[event.group, event.rollout] = event.rewards.r
+            found[span.step, span.first][event.group, event.rollout] = event.rewards.r
     every = [r for of_step in found.values() for r in of_step.values()]
     measured = sorted(r for r in every if r is not None and math.isfinite(r))
     return Rewards(found, spans.read, measured, len(every) - len(measured))

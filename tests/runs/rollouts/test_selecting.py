@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import PositionId, RewardBreakdown, RolloutScored, RunStarted, StepStarted
+from engine.core.events import PositionId, RewardBreakdown, RolloutScored, RunStarted, StepEnded, StepStarted
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from engine.runs.directory import Run
 from engine.runs.rollouts.selecting import Bar, Rewards, Selection, histogram, matching, rewards
 from engine.runs.rollouts.spans import spans
-from tests.workbench.recording import create, episode
+from tests.workbench.recording import create, episode, step_events
 
 REWARDS = (0.1, 0.5, 0.55, None)
 
@@ -36,7 +36,7 @@ def test_rewards_are_those_of_steps_that_no_resume_undid(run: Run) -> None:
     assert [r for step in found.by_span.values() for r in step.values()] == [*REWARDS]
     run.append(RunStarted("train", "pocket", 3, 1, resumed_from=0))
     found = rewards(run, spans(run), found)
-    assert not found.by_span and not found.measured and not found.unscored
+    assert not any(found.by_span.values()) and not found.measured and not found.unscored
     run.append(StepStarted(1, []), RolloutScored(1, 0, 0, RewardBreakdown(0.9, 1, 1, 1, 1), 1, 0))
     assert rewards(run, spans(run), found).measured == [0.9]
 
@@ -50,6 +50,15 @@ def test_rewards_that_are_read_piece_by_piece_are_those_that_are_read_at_once(ru
             run.append(RunStarted("train", "pocket", 3, 1, resumed_from=3))
     found = rewards(run, spans(run), found)
     assert found == rewards(run, spans(run)) and [step for step, _ in found.by_span] == [1, 2, 3, 6, 7]
+
+
+def test_rewards_of_a_step_that_the_log_has_only_the_end_of_are_found_at_its_end(run: Run) -> None:
+    found = rewards(run, spans(run))
+    run.append(RolloutScored(2, 0, 0, RewardBreakdown(0.9, 1, 1, 1, 1), 1, 0))
+    found = rewards(run, spans(run), found)
+    run.append(*(event for event in step_events(2) if isinstance(event, StepEnded)))
+    found = rewards(run, spans(run), found)
+    assert found == rewards(run, spans(run)) and 0.9 in found.measured
 
 
 def test_bars_hold_every_reward_once_and_the_unmeasured_ones_apart() -> None:
