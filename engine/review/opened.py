@@ -2,7 +2,8 @@
 
     lease = Lease(run, by="ann")
     lease.open("e3")                     # when it is shown, and again every `RENEW_SECONDS` while it is
-    lease.close()                        # when it is shown no more
+    lease.open("e4", "e3")               # another one is shown, and a decision on e3 has been sent and is not written yet
+    lease.close()                        # when none is
 
     open_edits(connection)               # {"e3"}: inside a transaction of the queue
     Opened.of(run).seconds("e3", since, now)
@@ -37,49 +38,43 @@ CREATE TABLE IF NOT EXISTS opened (
 
 
 class Lease:
-    """The lease of one workbench on one run; it has at most one edit open. Its methods block."""
+    """The leases of one workbench on one run. Its methods block."""
 
     def __init__(self, run: Run, by: str) -> None:
         self._run = run
         self._by = by
-        self._row: tuple[int, str] | None = None
-        """The id of the row of the edit that is open, and the edit's id."""
+        self._rows: dict[str, int] = {}
+        """The id of the row of each edit that is open."""
 
-    def open(self, edit_id: str) -> bool:
-        """Open an edit, or renew its lease; another edit that was open is closed. False where the edit is decided.
-
-        Writes nothing for a decided edit. Raises `RunError`, also where the run can only be read.
+    def open(self, *edits: str) -> set[str]:
+        """Open these edits, or renew their leases; others that were open are closed. Returns those that wait: nothing is
+        written for a decided one. Raises `RunError`, also where the run can only be read.
         """
         now = time.time()
         with self._run.db.transaction() as connection:
-            found = connection.execute("SELECT state FROM edits WHERE edit = ?", [edit_id]).fetchone()
-            waits = found is not None and found[0] in OPEN
-            if self._row is not None and (self._row[1] != edit_id or not waits):
-                self._end(connection, now)
-            if waits and not self._renewed(connection, now):
+            waiting = {edit for (edit,) in connection.execute(_WAITING)}.intersection(edits)
+            for edit in self._rows.keys() - waiting:
+                connection.execute("UPDATE opened SET until = min(until, ?) WHERE id = ?", (now, self._rows.pop(edit)))
+            new = [edit for edit in edits if edit in waiting and not self._renewed(connection, edit, now)]
+            if new:
                 connection.execute(_TABLE)
                 connection.execute(f"DELETE FROM opened WHERE edit NOT IN ({_WAITING})")
-                values = (edit_id, self._by, now, now + LEASE_SECONDS)
+            for edit in dict.fromkeys(new):
+                values = (edit, self._by, now, now + LEASE_SECONDS)
                 made = connection.execute("INSERT INTO opened (edit, by, since, until) VALUES (?, ?, ?, ?)", values)
-                self._row = int(made.lastrowid or 0), edit_id
-        return waits
+                self._rows[edit] = int(made.lastrowid or 0)
+        return waiting
 
     def close(self) -> None:
-        """Close the edit that is open. Raises `RunError`."""
-        if self._row is not None:
-            with self._run.db.transaction() as connection:
-                self._end(connection, time.time())
+        """Close the edits that are open. Raises `RunError`."""
+        if self._rows:
+            self.open()
 
-    def _renewed(self, connection: sqlite3.Connection, now: float) -> bool:
-        if self._row is None:
+    def _renewed(self, connection: sqlite3.Connection, edit: str, now: float) -> bool:
+        if edit not in self._rows:
             return False
-        renewal = (now + LEASE_SECONDS, self._row[0], now)
+        renewal = (now + LEASE_SECONDS, self._rows[edit], now)
         return connection.execute("UPDATE opened SET until = ? WHERE id = ? AND until > ?", renewal).rowcount > 0
-
-    def _end(self, connection: sqlite3.Connection, now: float) -> None:
-        if self._row is not None:
-            connection.execute("UPDATE opened SET until = min(until, ?) WHERE id = ?", (now, self._row[0]))
-        self._row = None
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -346,23 +346,25 @@ class Client:
     # Decisions
 
     def hold_open(self, edit: str) -> None:
-        """Hold this edit of the open run open, so that no queue and no policy takes it; "" for none.
+        """Hold this edit of the open run open, so that no queue and no policy takes it; "" for none. Those on which a
+        decision has been sent that is not written yet are held open too.
 
         To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). It does not wait for decisions, of which
         hundreds may be sent at a time. A lease that cannot be taken is reported once.
         """
         tail = self._tail
         if tail is not None and not tail.run.read_only:
-            self._holder.submit(self._hold_open, tail.run, edit)
+            edits = [*filter(None, [edit]), *self.decisions(tail.run.path).under_way]
+            self._holder.submit(self._hold_open, tail.run, edits)
 
-    def _hold_open(self, run: Run, edit: str) -> None:
+    def _hold_open(self, run: Run, edits: Sequence[str]) -> None:
         from engine.review.opened import Lease
 
         if self._lease is None or self._lease[0] is not run:
             self._lease = run, Lease(run, user())
         lease, failed = self._lease[1], ""
         try:
-            lease.open(edit) if edit else lease.close()
+            lease.open(*edits) if edits else lease.close()
         except REFUSED as error:
             failed = f"The edit that is shown is not held open, so it may be decided by others: {error}"
         if failed and failed != self._lease_trouble:

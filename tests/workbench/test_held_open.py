@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -10,11 +11,16 @@ from engine.core.locks import file_lock
 from engine.review import decisions as reviews
 from engine.review.opened import Opened
 from engine.runs.directory import DECISIONS_LOCK
+from engine.skills import Insert
+from tests.review import proposing
+from tests.review.proposing import text
 from tests.workbench.reviewing import bottom, review, waiting_run
 from tests.workbench.stage import until
 
 
-async def test_an_edit_is_held_open_while_decisions_that_were_sent_before_wait_for_their_turn(tmp_path: Path) -> None:
+async def test_the_edit_shown_and_those_decided_on_are_held_open_while_the_decisions_wait_for_their_turn(
+    tmp_path: Path,
+) -> None:
     run = waiting_run(tmp_path / "run", 3)
 
     def opened() -> set[str]:
@@ -24,9 +30,12 @@ async def test_an_edit_is_held_open_while_decisions_that_were_sent_before_wait_f
         await until(pilot, lambda: opened() == {"e0"})
         with file_lock(run.path / DECISIONS_LOCK, 5):  # another process decides, so no decision of this one proceeds
             await pilot.press("a")
-            await until(pilot, lambda: opened() == {"e1"}, seconds=5)
-            assert run.edit("e0").state in OPEN
+            await until(pilot, lambda: opened() == {"e0", "e1"}, seconds=5)
+            await asyncio.to_thread(proposing.propose, run, Insert("newer", text("newer")), max_pending=3)
+            assert run.edit("e0").state in OPEN and run.edit("e2").state == "superseded"
         await until(pilot, lambda: run.edit("e0").state == "committed")
+        await pilot.press("a")
+        await until(pilot, lambda: run.edit("e1").state == "committed" and "e0" not in opened())
 
 
 async def test_an_answer_about_an_edit_is_removed_when_somebody_else_decides_on_it(tmp_path: Path) -> None:
