@@ -102,7 +102,8 @@ def test_six_tasks_are_curated_by_calls_that_are_applied(runs):
     assert len(events_of(folder / "curate", EpisodeEnded)) == 6 and len(decisions) == 6
     verdicts = [call.verdict for made in decisions for call in made.calls]
     assert "valid" in verdicts, verdicts  # how many are depends on the processor, whose arithmetic the lesson follows
-    assert list((folder / "skills").rglob("*.md"))
+    files = {path.parent.name for path in (folder / "skills").rglob("SKILL.md")}
+    assert files == set(decisions[-1].repo) != set()  # what the valid calls left, and nothing else
 
 
 def test_a_step_after_the_lesson_has_a_gradient(runs):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +19,9 @@ from skillos_tui.client.turns import Turns
 from tests.workbench.stage import seconds, until, workbench
 
 
-def test_of_what_waits_the_newest_is_done_after_what_is_being_done() -> None:
+@contextmanager
+def slow_work() -> Iterator[tuple[Turns, list[int], threading.Event]]:
+    """Turns with a piece of work for "names" that goes on until the event is set, and what has been done."""
     done: list[int] = []
     begun, go_on = threading.Event(), threading.Event()
 
@@ -30,6 +34,11 @@ def test_of_what_waits_the_newest_is_done_after_what_is_being_done() -> None:
         turns = Turns(lambda name, work: (threads.submit(work), None)[1])
         turns.add("names", slow)
         begun.wait(10)
+        yield turns, done, go_on
+
+
+def test_of_what_waits_the_newest_is_done_after_what_is_being_done() -> None:
+    with slow_work() as (turns, done, go_on):
         for number in range(1, 6):
             turns.add("names", lambda number=number: done.append(number))
         other = threading.Event()
@@ -40,18 +49,7 @@ def test_of_what_waits_the_newest_is_done_after_what_is_being_done() -> None:
 
 
 def test_after_the_end_nothing_begins() -> None:
-    done: list[int] = []
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        begun.set()
-        go_on.wait(10)
-        done.append(0)
-
-    with ThreadPoolExecutor(4) as threads:
-        turns = Turns(lambda name, work: (threads.submit(work), None)[1])
-        turns.add("names", slow)
-        begun.wait(10)
+    with slow_work() as (turns, done, go_on):
         turns.add("names", lambda: done.append(1))
         turns.end()
         turns.add("names", lambda: done.append(2))
