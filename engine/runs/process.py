@@ -20,6 +20,7 @@ import os
 import shlex
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -44,6 +45,9 @@ _ADVICE = MappingProxyType(
         errno.ENOENT: "was the run deleted or moved?",
     }
 )
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_PF_EXITING = 0x4
+"""The flag of `/proc/PID/stat` (proc_pid_stat(5), field 9) for a process that is being ended."""
 _RECORD_BYTES = 256
 """Every record has this size, so that one write replaces another and no reader finds a part of it."""
 
@@ -63,6 +67,17 @@ class EngineProcess(msgspec.Struct, frozen=True):
     def alive(self) -> bool:
         """Whether this very process is running and visible from here."""
         return self.pid is not None and bool(self.identity) and identity_of(self.pid) == self.identity
+
+    def exiting(self) -> bool:
+        """Whether the kernel is ending this process, which holds its files, so also its locks, until its memory is freed.
+
+        Only known on Linux.
+        """
+        try:
+            fields = _fields(self.pid or 0)
+        except OSError:
+            return False
+        return _identity(fields) == self.identity and (fields[0] in "ZX" or bool(int(fields[6]) & _PF_EXITING))
 
     def __str__(self) -> str:
         """For a message: "process 12, since Thu Nov 26 01:07:01 2026"."""
@@ -95,11 +110,10 @@ def identity_of(pid: int) -> str | None:
     On Linux the boot's id and the start time in clock ticks since boot, which no change of the clock moves; elsewhere
     the time of its creation. A zombie does not run.
     """
-    boot = Path("/proc/sys/kernel/random/boot_id")
     try:
-        if boot.exists():
+        if _BOOT.exists():
             fields = _fields(pid)
-            return None if fields[0] in "ZX" else f"{boot.read_text().strip()}:{fields[19]}"
+            return None if fields[0] in "ZX" else _identity(fields)
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
     except (OSError, psutil.Error):
@@ -112,6 +126,11 @@ def suspended(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     except psutil.Error:
         return False
+
+
+def _identity(fields: Sequence[str]) -> str:
+    """The boot's id and the start time, which the fields of `/proc/PID/stat` give. Raises `OSError`."""
+    return f"{_BOOT.read_text().strip()}:{fields[19]}"
 
 
 def _fields(pid: int) -> list[str]:

@@ -189,8 +189,8 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
 def resume(
     run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, patience: Patience = endless
 ) -> int | None:
-    """Continue a run: send `Resume` to its running engine, or start a new engine. Returns the engine's pid, None where it is
-    not visible from here.
+    """Continue a run: send `Resume` to its running engine, or start a new engine, also where the running one ends before it
+    takes the command. Returns the engine's pid, None where it is not visible from here.
 
     `check` (`engine.system.preflight.check`) is asked whether a new engine could work by the run's settings, which may have
     been edited since. Raises `RunError` when the run has finished or its engine is suspended, `ConfigError` as `check` does,
@@ -198,12 +198,13 @@ def resume(
     """
     run.check_writable()
     _wait_for_exit(run)
-    if run.engine_alive():
-        if (engine := engine_of(run.path)).suspended:
+    while (engine := engine_of(run.path)).works:
+        if engine.suspended:
             raise RunError(f"{engine.note}. It obeys no command until then, and none was sent")
         if run.state().state == "stopping":
             raise RunError(f"the engine of {run.path} is stopping; resume the run once it has ended")
-        return _send(run, Resume(), by)
+        if _reached(run, run.send(Resume(), by)):
+            return engine.process.pid if engine.process and engine.process.alive() else None
     if run.state().state == "finished" and not finished_incomplete(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
     check(run.config, run.kind)
@@ -226,15 +227,26 @@ def taken(run: Run, command: int, seconds: float = TAKEN_SECONDS) -> str:
 
     Raises `RunError` where the engine ended without it, which the command is taken back for.
     """
-    deadline = time.monotonic() + seconds
+    if not _reached(run, command, seconds):
+        raise RunError(f"the run ended before its engine could do that; it is {shown_state(run)}")
+    if not run.waits(command):
+        return ""
+    return silence(run) or "the engine has not taken the command yet; it does as soon as it can"
+
+
+def _reached(run: Run, command: int, seconds: float = TAKEN_SECONDS) -> bool:
+    """Wait until the engine has taken a command, for `seconds`, or `EXIT_SECONDS` for a process that exits: a killed one
+    holds the lock until its memory is freed. False where it ended without the command, which is taken back."""
+    began = time.monotonic()
     while run.waits(command):
-        works = engine_of(run.path)
-        if not works.works and run.withdraw(command):
-            raise RunError(f"the run ended before its engine could do that; it is {shown_state(run)}")
-        if works.suspended or time.monotonic() > deadline:
-            return silence(run) or "the engine has not taken the command yet; it does as soon as it can"
+        engine = engine_of(run.path)
+        if not engine.works and run.withdraw(command):
+            return False
+        limit = EXIT_SECONDS if engine.process is not None and engine.process.exiting() else seconds
+        if engine.suspended or time.monotonic() - began > limit:
+            return True
         time.sleep(POLL_SECONDS)
-    return ""
+    return True
 
 
 def stop(run: Run, by: str) -> bool:
@@ -249,7 +261,7 @@ def stop(run: Run, by: str) -> bool:
             if starting(run.path) == process:
                 _end(run, process, by)
                 return False
-    _send(run, Stop(), by)
+    ask(run, Stop(), by)
     return True
 
 
@@ -267,14 +279,6 @@ def silence(run: Run) -> str:
     if engine.suspended:
         return f"{engine.note}; it obeys the command then"
     return silence_of(run, engine)
-
-
-def _send(run: Run, command: AnyCommand, by: str) -> int | None:
-    """Leave a command for the engine at work; its pid, None where it is not visible from here. Raises `RunError` where no
-    engine works."""
-    engine = _engine_at_work(run)
-    run.send(command, by)
-    return engine.process.pid if engine.process and engine.process.alive() else None
 
 
 def _engine_at_work(run: Run) -> Engine:

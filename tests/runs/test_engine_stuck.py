@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,7 +21,7 @@ from engine.runs.process import engine_of
 from engine.runs.status import status
 from engine.runs.supervisor import resume, stop
 from engine.system.preflight import check
-from tests.runs.engines import ROOT, STAND_IN, kill_engine, true_worker, wait_until
+from tests.runs.engines import ROOT, STAND_IN, kill_engine, spawn, true_worker, wait_until, worker
 
 COMPUTES = "await control.interruptible(asyncio.to_thread(time.sleep, 60))"
 FAILS = "asyncio.get_running_loop().run_in_executor(None, time.sleep, 60); await asyncio.sleep(.5); raise OSError('x')"
@@ -83,6 +84,22 @@ def test_a_run_that_is_resumed_while_its_engine_exits_gets_another_one(
     pid = resume(run, "ann", check=check, worker=STAND_IN)
     assert engine.wait(20) == 0 and pid not in (None, engine.pid)
     kill_engine(run)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_run_whose_engine_dies_before_it_hears_of_the_resume_gets_another_one(run: Run, seconds: float) -> None:
+    """A killed process with much memory holds its lock for a while: what is sent to it then reaches nobody."""
+    engine = spawn(run, "wait")
+    killer = threading.Timer(seconds, engine.kill)
+    killer.start()
+    try:
+        pid = resume(run, "ann", check=check, worker=worker("idle"))
+        assert engine.wait(20) == -signal.SIGKILL and pid not in (None, engine.pid)
+        wait_until(lambda: run.state().state == "running")
+        assert run.take_commands() == []
+    finally:
+        killer.join()
+        kill_engine(run)
 
 
 def test_an_engine_that_never_exits_is_named_by_a_resume(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
