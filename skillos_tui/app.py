@@ -111,7 +111,12 @@ class SkillosApp(Replies):
 
     def get_default_screen(self) -> Screen[Any]:
         """The first screen. A mode that is listed in `MODES` would parse all style sheets again before the first paint."""
-        return make_screen(LOWEST[self.current_mode])
+        return self._make_lowest(self.current_mode)
+
+    def _make_lowest(self, mode: str) -> FullScreen:
+        screen = make_screen(LOWEST[mode])
+        screen.fit(self)
+        return screen
 
     def key_of(self, action: str) -> str:
         if action not in self._key_names:
@@ -119,8 +124,8 @@ class SkillosApp(Replies):
         return self._key_names[action]
 
     def on_mount(self) -> None:
-        for mode, name in LOWEST.items():
-            self.add_mode(mode, partial(make_screen, name))
+        for mode in LOWEST:
+            self.add_mode(mode, partial(self._make_lowest, mode))
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -256,7 +261,7 @@ class SkillosApp(Replies):
         await self.switch_mode(HOME)
         await self.remove_mode(RUN)
         await self.navigator.forget(RUN)
-        self.add_mode(RUN, partial(make_screen, LOWEST[RUN]))
+        self.add_mode(RUN, partial(self._make_lowest, RUN))
         await self.switch_mode(RUN)
 
     async def go_home(self) -> None:
@@ -312,7 +317,7 @@ class SkillosApp(Replies):
         self.skills = folder
         await self.remove_mode(SKILLS)
         await self.navigator.forget(SKILLS)
-        self.add_mode(SKILLS, partial(make_screen, LOWEST[SKILLS]))
+        self.add_mode(SKILLS, partial(self._make_lowest, SKILLS))
         await self.switch_mode(SKILLS)
 
     async def action_choose_theme(self) -> None:

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 from textual import events
 from textual.geometry import Offset
@@ -47,6 +47,8 @@ from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.tabs import StateBar
 
 if TYPE_CHECKING:
+    from textual.app import App
+
     from skillos_tui.client.messages import Reply
     from skillos_tui.screens.layout import Grip
     from skillos_tui.workbench import Workbench
@@ -91,6 +93,8 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         self.restored = False
         """Whether the program opened this screen at its start, not a key of the person."""
         self._away = False
+        self._styled = False
+        """Whether the first resume has been seen."""
         self._grip: Grip | None = None
         """The border that is dragged."""
         self._announced: tuple[object, ...] = ()
@@ -99,6 +103,18 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
     def workbench(self) -> Workbench:
         """The app, by its own type."""
         return cast("Workbench", self.app)
+
+    def fit(self, app: App[Any]) -> None:
+        """Take the classes of the terminal's size now: Textual adds them after the first paint, and styles all again."""
+        breakpoints = ((app.size.width, app.HORIZONTAL_BREAKPOINTS), (app.size.height, app.VERTICAL_BREAKPOINTS))
+        for extent, classes in breakpoints:
+            reached = [name for least, name in classes or () if extent >= least]
+            self.add_class(*reached[-1:], update=False)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.ScreenResume) and not self._styled:
+            self._styled, event.refresh_styles = True, False  # each widget was styled when it was mounted
+        await super().on_event(event)
 
     @property
     def state_line(self) -> Line | Fitting:
@@ -233,10 +249,16 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
 
     def _mark(self, pane: str) -> None:
         """Make a pane and its column the current ones."""
-        for name in self.PANES:
-            self.query_one(f"#{name}").set_class(name == pane, "-current")
-        for column in self.query(".column"):
-            column.set_class(any(child.id == pane for child in column.query(".pane")), "-current")
+        columns = self.query(".column")
+        panes = [self.query_one(f"#{name}") for name in self.PANES]
+        current = {widget for widget in panes if widget.id == pane}
+        current |= {column for column in columns if any(widget in current for widget in column.query(".pane"))}
+        changed = [each for each in (*columns, *panes) if each.has_class("-current") != (each in current)]
+        for widget in changed:
+            widget.set_class(widget in current, "-current", update=False)
+        for widget in changed:  # a column styles its panes
+            if not any(above in changed for above in widget.ancestors):
+                widget.update_node_styles()
 
     # Panes
 

@@ -40,6 +40,7 @@ class NoticeBar(Bar):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.add_class("-empty", update=False)
         self._where = ""
 
     def show(self, item: Line | Fitting, where: str = "") -> None:
@@ -74,6 +75,7 @@ class AlarmBar(Bar):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.add_class("-empty", update=False)
         self.alarms: Sequence[Alarm] = ()
         self._folded: frozenset[str] = frozenset()
 

@@ -42,6 +42,7 @@ class LearningBar(Bar, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
+        self.add_class("-empty", update=False)
         self.view = RunView()
         self.change: HeldOutChange | None = None
         self.trouble = ""

@@ -95,9 +95,6 @@ class LiveScreen(FullScreen):
 
     def on_mount(self) -> None:
         self.composed = True
-        self.query_one("#notice").add_class("-empty")
-        self.query_one("#alarms").add_class("-empty")
-        self.query_one("#learning").add_class("-empty")
         self.go_to("transcript")
         self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
 
