@@ -19,7 +19,6 @@ from textual.app import SystemCommand
 from textual.filter import ANSIToTruecolor, Monochrome, NoColor
 from textual.screen import Screen
 
-from engine.core.records import Check
 from engine.core.registry import UnknownPart
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, OwnKeys, bindings, rebind, sections_of
 from skillos_tui.model.session import Session
@@ -36,6 +35,7 @@ from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme, Themes
 
 if TYPE_CHECKING:
+    from engine.core.records import Check
     from skillos_tui.attention import How, Watch
 
 HOME, RUN, SKILLS = "home", "run", "skills"

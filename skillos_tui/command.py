@@ -21,12 +21,13 @@ from engine.core.errors import SkillosError
 from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
 from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
-from skillos_tui.terminal.tty import Tty, in_browser, say_error, trouble
+from skillos_tui.terminal.check import in_browser, say_error, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
     from skillos_tui.attention import How
     from skillos_tui.keymap import OwnKeys
+    from skillos_tui.terminal.tty import Tty
     from skillos_tui.themes import Themes
 
 CLOSED_PIPE = 141
@@ -105,6 +106,8 @@ def _main(arguments: list[str]) -> NoReturn:
         if browser:
             app, farewell = _show(options, None)
         else:
+            from skillos_tui.terminal.tty import Tty
+
             with Tty() as tty:
                 app, farewell = _show(options, tty)
     except KeyboardInterrupt:

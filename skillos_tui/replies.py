@@ -10,8 +10,6 @@ import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.core.events import Notice
-from engine.core.records import Check
 from engine.core.text import counted
 from skillos_tui.answering import AnsweringApp
 from skillos_tui.model.session import text_key
@@ -23,6 +21,7 @@ from skillos_tui.screens.place import LOWEST, PlaceKeeper
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
+    from engine.core.records import Check
     from skillos_tui.attention import How, Watch
     from skillos_tui.client import messages
     from skillos_tui.model.session import Place
@@ -88,6 +87,8 @@ class Replies(AnsweringApp):
         self._pass_on(message)
 
     def on_run_opened(self, message: messages.RunOpened) -> None:
+        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+
         if message.path != self.path:
             return
         self.read_only = message.read_only
@@ -96,14 +97,16 @@ class Replies(AnsweringApp):
         changed: set[Part] = {"state"}
         if message.job is None:
             missing = f"no installed package has runs of the kind {message.kind!r}: its events are shown as steps"
-            changed |= self.view.fold(Notice("warning", missing))
+            changed |= folding.notice(self.view, "warning", missing)
         if message.damaged:
             more = f" (and {counted(len(message.damaged) - 1, 'more row')})" if len(message.damaged) > 1 else ""
             repair = f"leave this run and repair it: skillos-engine repair {shlex.quote(str(message.path))}"
-            changed |= self.view.damaged(f"{message.damaged[0]}{more}; {repair}")
+            changed |= folding.damaged(self.view, f"{message.damaged[0]}{more}; {repair}")
         self._changed(changed)
 
     async def on_run_lost(self, message: messages.RunLost) -> None:
+        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+
         if message.path != self.path:
             return
         if self.reopened and not self.seen:
@@ -111,16 +114,18 @@ class Replies(AnsweringApp):
             self.note(f"The run of the last time cannot be opened: {message.why}", "warning")
         else:
             self.lost = True
-            self.view.fold(Notice("error", message.why))
+            folding.notice(self.view, "error", message.why)
             self._changed({"notice", "state"})
 
     def on_events_read(self, message: messages.EventsRead) -> None:
+        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+
         if message.path != self.path:
             return
         self.seen = max(self.seen, message.last)
         parts: set[Part] = set()
         for event in message.events:
-            parts |= self.view.fold(event)
+            parts |= folding.fold(self.view, event)
         if message.measured_at is not None:
             self.view.measured_at = message.measured_at
         self._changed(parts)
@@ -140,10 +145,12 @@ class Replies(AnsweringApp):
 
     async def on_past_read(self, message: messages.PastRead) -> None:
         """The run is on the screen: restore the place, and show what happened since the last visit."""
+        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+
         if message.path != self.path:
             return
         self.caught_up = True
-        self._changed({"review", *self.view.put_damage_last()})
+        self._changed({"review", *folding.put_damage_last(self.view)})
         place, self._place = self._place, None
         if message.news:
             self.news = message.news

@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from engine.config import ConfigError, load_config, load_file, load_profile, parse, to_toml
 from engine.core.events import Progress, RunStarted
 from engine.runs.directory import Run
+from skillos_tui.model.folding import fold
 from skillos_tui.model.view import RunView
 from skillos_tui.widgets.state import state_line
 from tests.cli.shell import shell
@@ -52,7 +53,7 @@ def test_the_status_of_a_run_has_it(tmp_path):
 def test_the_state_line_has_it_at_every_width(width, shown, phase):
     view = RunView()
     view.identify("train", None)
-    view.fold(RunStarted(run_kind="train", profile="smol", steps=2, pid=1, note=load_profile("smol").note))
-    view.fold(Progress(phase, "the model smol-curator", 3, 12, "episodes", 60.0))
+    fold(view, RunStarted(run_kind="train", profile="smol", steps=2, pid=1, note=load_profile("smol").note))
+    fold(view, Progress(phase, "the model smol-curator", 3, 12, "episodes", 60.0))
     line = "".join(text for text, _ in state_line(view, "running", NAME, 0, width).spans)
     assert shown in line and cell_len(line) <= width

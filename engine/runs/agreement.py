@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.core.events import StepEnded
+if TYPE_CHECKING:
+    from engine.core.events import StepEnded
+
 
 LEAST = 20
 """The decisions from which on a rank correlation is given; with fewer, chance alone often gives one of 0.4 and more."""

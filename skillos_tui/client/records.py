@@ -11,7 +11,8 @@ from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.runs.directory import Run
 from engine.runs.log import Stored
-from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+from skillos_tui.model.episodes import EPISODE_KINDS, Episode, Followed
+from skillos_tui.model.following import EpisodeEvent, follow
 from skillos_tui.model.news import KINDS, news
 
 MAX_RECENT = 20_000
@@ -52,7 +53,7 @@ def trajectory(run: Run, edit: str) -> Episode | None:
     followed = Followed(True, at.group, at.rollout)
     for stored in run.stream(started[-1] if started else 0, EPISODE_KINDS, last):
         if isinstance(stored.event, EpisodeEvent) and stored.event.at == at:
-            followed.fold(stored.event)
+            follow(followed, stored.event)
     return followed.episodes[-1] if followed.episodes else None
 
 

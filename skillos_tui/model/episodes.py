@@ -1,30 +1,30 @@
-"""The episodes of one rollout: a fold over its events.
+"""The episodes of one rollout, as `skillos_tui.model.following` folds them from its events.
 
-    followed = Followed(forks=True, group=0, rollout=2)
-    followed.fold(event)          # True when the event changes an episode that is kept
-    followed.restart()            # a new engine has started: its first episode replaces those that are kept
-
-Only the newest episodes are kept. An episode's events may arrive twice, and its turns in any order.
+followed = Followed(forks=True, group=0, rollout=2)
+followed.at(position)         # its episode at this position, or None
+followed.restart()            # a new engine has started: its first episode replaces those that are kept
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from engine.core.events import (
-    CompletionMade,
-    CurationMade,
-    CurationSkipped,
-    EpisodeEnded,
-    EpisodeStarted,
-    PositionId,
-    TurnTaken,
-)
+if TYPE_CHECKING:
+    from engine.core.events import (
+        CompletionMade,
+        CurationMade,
+        CurationSkipped,
+        EpisodeEnded,
+        EpisodeStarted,
+        PositionId,
+        TurnTaken,
+    )
 
 MAX_EPISODES = 12
 """How many episodes are kept."""
 
-EpisodeEvent = EpisodeStarted | TurnTaken | EpisodeEnded | CompletionMade | CurationMade | CurationSkipped
 EPISODE_KINDS = (
     "episode_started",
     "turn_taken",
@@ -60,23 +60,6 @@ class Followed(msgspec.Struct):
     rollout: int = 0
     episodes: list[Episode] = msgspec.field(default_factory=list)
 
-    def fold(self, event: EpisodeEvent) -> bool:
-        """Apply one event; returns whether it changes an episode that is kept."""
-        if isinstance(event, EpisodeStarted):
-            return self._started(event)
-        episode = self.at(event.at)
-        if episode is None:
-            return False
-        if isinstance(event, TurnTaken):
-            episode.turns[event.turn] = event
-        elif isinstance(event, EpisodeEnded):
-            episode.ended = event
-        elif isinstance(event, CompletionMade):
-            episode.completions.append(event)
-        else:
-            episode.curation = event
-        return True
-
     def at(self, at: PositionId) -> Episode | None:
         """The episode at this address, if the rollout is followed and the episode has started."""
         return next((item for item in reversed(self.episodes) if item.started.at == at), None) if self.has(at) else None
@@ -89,29 +72,6 @@ class Followed(msgspec.Struct):
         """Keep the present episodes until the next one starts."""
         for episode in self.episodes:
             episode.old = True
-
-    def _started(self, event: EpisodeStarted) -> bool:
-        at = event.at
-        if not self.has(at):
-            return False
-        if self.forks:
-            kept = [item for item in self.episodes if not item.old]
-        else:
-            kept = [item for item in self.episodes if not (item.old and item.started.at.step >= at.step)]
-        newest = max((item.started.at.step for item in kept), default=0)
-        again = next((item for item in kept if item.started.at == at), None)
-        if again is not None:
-            again.completions.clear()  # they follow once more
-        if again is not None or (self.forks and at.step < newest):
-            return False
-        if self.forks and at.step > newest:
-            kept = []
-        self.episodes = sorted([*kept, Episode(event)], key=_place)[-MAX_EPISODES:]
-        return True
-
-
-def _place(episode: Episode) -> tuple[int, int]:
-    return episode.started.at.step, episode.started.at.position
 
 
 class Measurement(msgspec.Struct):

@@ -13,12 +13,14 @@ look at all of them.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.core.events import JudgedTwice, StepEnded, UpdateMade
+
+if TYPE_CHECKING:
+    from engine.core.events import JudgedTwice, StepEnded, UpdateMade
 
 KEPT = 200
 """So many of the last steps are kept whole."""

@@ -7,12 +7,14 @@ now.policy, now.policy_seconds
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from engine.core.events import SettingChanged
 from engine.review.effects import policy_of, policy_seconds_of
+
+if TYPE_CHECKING:
+    from engine.core.events import SettingChanged
 
 
 class InForce(msgspec.Struct, frozen=True):

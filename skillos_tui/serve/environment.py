@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from skillos_tui.terminal.tty import WEB_DRIVER
+from skillos_tui.terminal.check import WEB_DRIVER
 
 KEPT = frozenset(
     (

@@ -21,9 +21,10 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from engine.core.text import counted
+from skillos_tui.terminal.check import in_browser, say_error
 from skillos_tui.terminal.driver import Burst, TerminalDriver
 from skillos_tui.terminal.garbage import PAUSE_SECONDS, Garbage
-from skillos_tui.terminal.tty import Tty, in_browser, say_error
+from skillos_tui.terminal.tty import Tty
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0

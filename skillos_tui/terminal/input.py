@@ -22,8 +22,9 @@ import enum
 import re
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 ESCAPE_SECONDS = 0.1
 """How long a prefix that may be a key waits for more; Textual's own value."""
@@ -52,35 +53,30 @@ class Query(enum.Enum):
     POSITION = "CPR"
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(msgspec.Struct, frozen=True):
     """Characters that a person typed, as UTF-8; with `burst`, they arrived as fast as only pasted text does."""
 
     text: bytes
     burst: bool = False
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True):
     """A whole escape sequence of a key, the mouse or the focus."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
-class Escape:
+class Escape(msgspec.Struct, frozen=True):
     """The escape key."""
 
 
-@dataclass(frozen=True)
-class Paste:
+class Paste(msgspec.Struct, frozen=True):
     """The text of a bracketed paste."""
 
     text: bytes
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A reply or a report; `query` is the query that it answers, None if it is not known."""
 
     data: bytes

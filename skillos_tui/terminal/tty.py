@@ -1,6 +1,5 @@
 """The terminal before Textual starts and after it has ended: its modes and its background colour.
 
-    problem = trouble()                 # why the workbench cannot be shown here, "" if it can
     with Tty() as tty:                  # no echo from here on; the terminal is restored at the end
         tty.ask()                       # queries the background, and does not wait
         ...                             # load what the program needs
@@ -15,12 +14,10 @@ from __future__ import annotations
 import os
 import re
 import select
-import sys
 import termios
 import time
 from typing import Any, Self
 
-from engine.core.text import printable_lines
 from skillos_tui.terminal.input import Input, Item, Query, Reply
 
 ASK = b"\x1b]11;?\x1b\\\x1b[c"
@@ -35,27 +32,6 @@ LEAVE = (
 """Turns off what the driver turns on: synchronized output, pastes in brackets, the mouse, focus reports, Kitty's
 keys, the alternate screen and the hidden cursor."""
 COLOR = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
-DUMB = ("", "dumb")
-WEB_DRIVER = "textual.drivers.web_driver:WebDriver"
-
-
-def in_browser() -> bool:
-    """Whether a page in a browser takes the place of the terminal: textual-serve says so by the driver that Textual shall
-    use."""
-    return os.environ.get("TEXTUAL_DRIVER") == WEB_DRIVER
-
-
-def trouble() -> str:
-    """Why the workbench cannot be shown here, in a few words; "" if it can."""
-    for name, file in (("input", sys.__stdin__), ("output", sys.__stdout__)):
-        if file is None or file.closed:
-            return f"its {name} is closed"
-        if not file.isatty():
-            return f"its {name} is not a terminal"
-    term = os.environ.get("TERM", "")
-    if term in DUMB:
-        return f"the terminal cannot move its cursor (TERM is {term!r})"
-    return ""
 
 
 class Tty:
@@ -136,13 +112,3 @@ def is_dark(reply: bytes) -> bool | None:
         return None
     red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
     return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5)
-
-
-def say_error(text: str) -> None:
-    """Write to the standard error that the program was started with, if there is one; the app catches `sys.stderr`."""
-    if sys.__stderr__ is not None:
-        try:
-            sys.__stderr__.write(f"{printable_lines(text)}\n")
-            sys.__stderr__.flush()
-        except OSError:
-            return  # standard error is closed

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.geometry import Size
 
-from engine.core.events import Alarm, Notice
 from skillos_tui.keymap import APP_KEYS, Key, owner_name
 from skillos_tui.render.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from engine.core.events import Alarm, Notice
 
 Fitting = Callable[[int], Line]
 """A line made for a width in cells."""

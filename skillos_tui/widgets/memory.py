@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from engine.core.events import GpuMemory, MemoryMeasured, ModelUse, ProcessMemory, ServerMeasured
 from engine.core.text import NOT_KNOWN, size
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
@@ -25,6 +24,7 @@ from skillos_tui.render.text import Line, clip, line, short, widest
 from skillos_tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
+    from engine.core.events import GpuMemory, MemoryMeasured, ModelUse, ProcessMemory, ServerMeasured
     from engine.runs.status import ShownState
 
 ENDED: tuple[ShownState, ...] = ("stopped", "finished", "failed", "interrupted")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from engine.core.events import StepEnded
 from engine.core.text import counted
 from engine.runs.agreement import agreement_of
 from skillos_tui.model.target import Target
@@ -20,6 +20,9 @@ from skillos_tui.render.chart import Values, bars, bounds, braille
 from skillos_tui.render.text import Line, clip, crop, fit, line, short, widest, width_of
 from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from engine.core.events import StepEnded
 
 NOT_MEASURED = "n/m"
 WINDOW = 10

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.core.events import Progress
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, crop, line, short_name, shortest_name, width_of
 
 if TYPE_CHECKING:
+    from engine.core.events import Progress
     from engine.runs.status import ShownState
 
 STATES: dict[ShownState, str] = {

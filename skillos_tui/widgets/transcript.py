@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from engine.core.events import CompletionMade, CurationMade, CurationSkipped, EpisodeEnded, TurnTaken
 from engine.core.outcomes import Outcome
 from engine.core.position import PositionId
 from engine.core.text import counted
@@ -16,6 +16,9 @@ from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, Spans, clip, line, text_lines, wrap
 from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from engine.core.events import CompletionMade, CurationMade, CurationSkipped, EpisodeEnded, TurnTaken
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
 MAX_BRIEFING = 400
@@ -79,11 +82,17 @@ def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
     if episode.ended is not None:
         lines += _ending(episode.ended)
     lines += _completions(episode, "after")
-    if isinstance(episode.curation, CurationMade):
-        lines += _curation(episode.curation) + _judgement(episode.curation)
-    elif isinstance(episode.curation, CurationSkipped):
-        lines += text_lines(episode.curation.reason, "warn", prefix="  curator not asked: ")
+    lines += _curator(episode.curation) if episode.curation is not None else []
     return lines
+
+
+def _curator(done: CurationMade | CurationSkipped) -> list[Line]:
+    """What the curator did, or why it was not asked."""
+    from engine.core.events import CurationMade  # events are loaded when there are some
+
+    if isinstance(done, CurationMade):
+        return _curation(done) + _judgement(done)
+    return text_lines(done.reason, "warn", prefix="  curator not asked: ")
 
 
 def _opening(episode: Episode, view: RunView, width: int) -> list[Line]:

@@ -27,6 +27,7 @@ from engine.runs.errors import NotARun, RunError
 from engine.runs.migration import SCHEMA_VERSION
 from engine.runs.process import EngineProcess, identity_of
 from engine.runs.status import status
+from skillos_tui.model.folding import fold
 from skillos_tui.model.view import RunView
 from tests.runs.old import unpack
 
@@ -109,7 +110,7 @@ def test_the_workbench_folds_an_old_run(tmp_path: Path) -> None:
         view = RunView(name)
         with Run.open(unpack(name, tmp_path)) as run:
             for stored in run.events():
-                view.fold(stored.event)
+                fold(view, stored.event)
             assert view.edits == {edit.id: edit for edit in run.edits()}
 
 

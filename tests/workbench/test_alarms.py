@@ -20,6 +20,7 @@ from engine.core.events import (
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS
 from engine.runs.text import alarm_notice
+from skillos_tui.model.folding import fold
 from tests.workbench.recording import create, record_training, step_events, training_view
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 from tests.workbench.test_live import pane
@@ -97,9 +98,9 @@ async def test_the_key_that_folds_says_where_there_is_no_alarm(run: Run) -> None
 def test_the_alarms_of_an_undone_step_are_gone() -> None:
     view = training_view()
     for event in (*step_events(1), AlarmsChecked(1, [RATIO]), *step_events(2), AlarmsChecked(2, [ZERO])):
-        view.fold(event)
+        fold(view, event)
     assert view.alarms == [ZERO]
-    assert "notice" in view.fold(RunStarted("train", "pocket", 12, 1, resumed_from=1))
+    assert "notice" in fold(view, RunStarted("train", "pocket", 12, 1, resumed_from=1))
     assert view.alarms == [RATIO]
 
 

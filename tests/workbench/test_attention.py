@@ -8,6 +8,7 @@ import pytest
 
 from engine.core.events import Alarm, AlarmsChecked, StateChanged
 from skillos_tui.attention import FILE, AttentionError, How, Watch, read_how, run_command, sequences
+from skillos_tui.model.folding import fold
 from tests.workbench.ptys import Terminal
 from tests.workbench.recording import proposal, record_training, training_view
 from tests.workbench.stage import until, workbench
@@ -19,8 +20,8 @@ def alarm(name: str) -> Alarm:
 
 def test_what_is_there_at_the_opening_calls_nobody() -> None:
     view, watch = training_view(), Watch()
-    view.fold(proposal(1, 0))
-    view.fold(AlarmsChecked(1, [alarm("zero_std")]))
+    fold(view, proposal(1, 0))
+    fold(view, AlarmsChecked(1, [alarm("zero_std")]))
     watch.begin(view, "running")
     assert watch.look(view, "running") == []
 
@@ -28,20 +29,20 @@ def test_what_is_there_at_the_opening_calls_nobody() -> None:
 def test_edits_call_once_until_none_waits() -> None:
     view, watch = training_view(), Watch()
     watch.begin(view, "running")
-    view.fold(proposal(1, 0))
+    fold(view, proposal(1, 0))
     assert watch.look(view, "running") == ["1 edit waits for review"]
-    view.fold(proposal(1, 1))
+    fold(view, proposal(1, 1))
     assert watch.look(view, "running") == []
 
 
 def test_a_new_alarm_and_the_end_of_the_run_call() -> None:
     view, watch = training_view(), Watch()
     watch.begin(view, "running")
-    view.fold(AlarmsChecked(1, [alarm("zero_std")]))
+    fold(view, AlarmsChecked(1, [alarm("zero_std")]))
     assert watch.look(view, "running") == ["alarm zero_std: half of the groups have no spread"]
-    view.fold(AlarmsChecked(2, [alarm("zero_std")]))
+    fold(view, AlarmsChecked(2, [alarm("zero_std")]))
     assert watch.look(view, "running") == []
-    view.fold(StateChanged("paused", "the cap of costs is reached"))
+    fold(view, StateChanged("paused", "the cap of costs is reached"))
     assert watch.look(view, "paused") == ["the run is paused: the cap of costs is reached"]
     assert watch.look(view, "finished") == ["the run has finished"]
 

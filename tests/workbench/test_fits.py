@@ -35,6 +35,7 @@ from engine.runs.supervisor import RunSummary
 from skillos_tui.app import SkillosApp
 from skillos_tui.keymap import TABS
 from skillos_tui.model.episodes import Episode
+from skillos_tui.model.folding import fold
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, short_name, width_of
 from skillos_tui.screens.home.runs import columns_for, run_row
@@ -91,14 +92,14 @@ def ended(step: int, parts: RewardBreakdown, *, count: int) -> StepEnded:
 def run(parts: RewardBreakdown, count: int, last: int = 40) -> RunView:
     """A training run after step `last`, with everything that can be said of it."""
     view, planned = training_view(), 99_999
-    view.fold(RunStarted(run_kind="train", profile="a-profile-of-mine", steps=planned, pid=1))
+    fold(view, RunStarted(run_kind="train", profile="a-profile-of-mine", steps=planned, pid=1))
     for step in (0, last - 1, last):
         error = 0.055 if parts.r_task is not None else None
-        view.fold(HeldOutMeasured(step, 32, parts.r_task, error, count, 9.0))
+        fold(view, HeldOutMeasured(step, 32, parts.r_task, error, count, 9.0))
     for step in (last - 1, last):
-        view.fold(UpdateMade(step, [], 0, None, None, None, None, 1e-3, 2.0, "nothing was measured"))
-        view.fold(ended(step, parts, count=count))
-    view.fold(Progress("measuring", "held-out groups", 12_345, 99_999, "episodes", 4_000.0))
+        fold(view, UpdateMade(step, [], 0, None, None, None, None, 1e-3, 2.0, "nothing was measured"))
+        fold(view, ended(step, parts, count=count))
+    fold(view, Progress("measuring", "held-out groups", 12_345, 99_999, "episodes", 4_000.0))
     return view
 
 
@@ -138,7 +139,7 @@ def test_facts_that_do_not_fit_a_column_are_cut_with_a_sign() -> None:
 
 def test_counts_of_a_step_are_shown_only_where_something_was_lost() -> None:
     lost, fine = run(KNOWN, 3), training_view()
-    fine.fold(ended(1, KNOWN, count=0))
+    fold(fine, ended(1, KNOWN, count=0))
     facts = {label: (value, style) for label, value, style in reward_facts(lost)}
     assert facts["skipped"] == ("2 updates", "warn") and facts["no curator"] == ("3", "warn")
     assert facts["shortened"] == ("3 prompts", "warn") and facts["left out"] == ("3 skills", "warn")
@@ -153,7 +154,7 @@ def test_the_state_line_fits_and_its_parts_are_separate() -> None:
 def assert_state_line(width: int) -> None:
     view = run(KNOWN, 3)
     for number in range(3):
-        view.fold(proposal(1, number, edit=f"e{number}"))
+        fold(view, proposal(1, number, edit=f"e{number}"))
     line = text(state_line(view, "running", "20261125-181716-train-a-profile-of-mine", 0, width))
     assert cell_len(line) <= width and line.startswith("● running" if width >= 62 else "●")
     parts = line.split("  │  " if "│" in line else " · ")

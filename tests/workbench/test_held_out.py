@@ -20,6 +20,7 @@ from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.runs.directory import Run
 from engine.runs.held_out import HeldOutChange
 from engine.runs.paired import of_differences
+from skillos_tui.model.folding import fold
 from skillos_tui.screens.evaluation.screen import EvaluationScreen
 from skillos_tui.screens.live.screen import LiveScreen
 from skillos_tui.widgets.learning import LearningBar
@@ -47,9 +48,9 @@ def row(
     *measured: tuple[int, float | None], change: HeldOutChange | None = None, width: int = 140, settings: str = SETTINGS
 ) -> str:
     view = training_view()
-    view.fold(RunStarted("train", "pocket", 40, pid=1, settings=settings))
+    fold(view, RunStarted("train", "pocket", 40, pid=1, settings=settings))
     for step, r_task in measured:
-        view.fold(HeldOutMeasured(step, 32, r_task, 0.04, 0, 9.0))
+        fold(view, HeldOutMeasured(step, 32, r_task, 0.04, 0, 9.0))
     bar = LearningBar(id="learning")
     bar.view, bar.change = view, change
     (shown,) = bar.build(width, 1)

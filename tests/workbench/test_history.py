@@ -7,6 +7,7 @@ import pytest
 
 from engine.core.events import JudgedTwice, RewardBreakdown, RunStarted, StepEnded, UpdateMade
 from engine.runs.agreement import agreement, agreement_of
+from skillos_tui.model.folding import fold
 from skillos_tui.model.history import KEPT, MOST, History, NoSuchStep
 from skillos_tui.model.view import RunView
 from tests.workbench.recording import step_events
@@ -73,6 +74,6 @@ def test_an_impossible_step_is_refused_and_becomes_a_notice_of_the_run(number: i
     with pytest.raises(NoSuchStep, match=str(number)):
         history.end(ended(number))
     assert history == History()
-    view.fold(RunStarted(run_kind="train", profile="pocket", steps=40, pid=2))
-    assert view.fold(ended(number)) == {"notice"} and not view.history.newest
+    fold(view, RunStarted(run_kind="train", profile="pocket", steps=40, pid=2))
+    assert fold(view, ended(number)) == {"notice"} and not view.history.newest
     assert f"no step {number}" in view.notices[-1].message

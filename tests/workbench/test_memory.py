@@ -21,7 +21,8 @@ from engine.core.events import (
     ServerMeasured,
     StateChanged,
 )
-from skillos_tui.model.view import MAX_SERVERS, RunView
+from skillos_tui.model.folding import MAX_SERVERS, fold
+from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, wrap
 from skillos_tui.widgets.memory import Past, is_low, memory_lines, past_of
 from skillos_tui.widgets.rewards import RewardPane
@@ -61,7 +62,7 @@ USED = ModelsUsed(
 def view_of(*events: AnyEvent) -> RunView:
     view = training_view()
     for event in events:
-        view.fold(event)
+        fold(view, event)
     return view
 
 
@@ -136,7 +137,7 @@ def test_servers_are_named_when_there_are_several_and_do_not_grow_in_number() ->
     view = view_of(*(ServerMeasured(f"server-{number}", number) for number in range(50)))
     assert len(view.servers) == MAX_SERVERS
     assert "server    server-1\n          1 running" in shown(view)
-    view.fold(RunStarted(run_kind="train", profile="pocket", steps=1, pid=1))
+    fold(view, RunStarted(run_kind="train", profile="pocket", steps=1, pid=1))
     assert view.servers == {}
 
 
@@ -170,7 +171,7 @@ def test_the_reward_pane_says_whether_the_adapter_that_answers_is_proved() -> No
     pane = RewardPane("Reward")
     pane.view = view
     assert "curator     v7 proved" in "\n".join(text(line) for line in pane.build(100, 14))
-    view.fold(AdapterPublished(7, "", 0.01, 0.01, 0.04, "below the noise"))
+    fold(view, AdapterPublished(7, "", 0.01, 0.01, 0.04, "below the noise"))
     whole = "\n".join(text(line) for line in pane.build(140, 14))
     assert "curator-v7 not distinguishable from v6 (below the noise)" in whole and "v7 not proved" in whole
     for width in range(40, 140):

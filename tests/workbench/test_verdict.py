@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from engine.core.events import CurationMade, EpisodeEnded, JudgedTwice, RunStarted, StepEnded
+from skillos_tui.model.folding import fold
 from skillos_tui.render.text import width_of
 from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.rewards import RewardPane, reward_facts
@@ -33,9 +34,9 @@ def changed(event, **of_curation):
 def shown(**of_curation):
     """The view of a step, and the text of its first episode in the transcript."""
     view = training_view()
-    view.fold(RunStarted("train", "pocket", 3, 1))
+    fold(view, RunStarted("train", "pocket", 3, 1))
     for event in step_events(1):
-        view.fold(changed(event, **of_curation))
+        fold(view, changed(event, **of_curation))
     lines = episode_lines(view.episodes[0], view, 80)
     return view, "\n".join("".join(text for text, _ in item.spans) for item in lines)
 

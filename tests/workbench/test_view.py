@@ -19,7 +19,8 @@ from engine.core.events import (
 )
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from skillos_tui.model.episodes import EPISODE_KINDS, MAX_EPISODES
-from skillos_tui.model.view import MAX_SUPERSEDED, RunView
+from skillos_tui.model.folding import MAX_SUPERSEDED, fold
+from skillos_tui.model.view import RunView
 from tests.workbench.recording import (
     GROUPS,
     ROLLOUTS,
@@ -39,7 +40,7 @@ CURATE = RunStarted(run_kind="curate", profile="pocket", steps=60, pid=1)
 def folded(*events: AnyEvent, view: RunView | None = None) -> RunView:
     view = view or view_of(next((event.run_kind for event in events if isinstance(event, RunStarted)), "train"))
     for event in events:
-        view.fold(event)
+        fold(view, event)
     return view
 
 
@@ -166,8 +167,8 @@ def test_the_kinds_of_an_episode_are_all_that_the_fold_needs_for_one() -> None:
 
 def test_an_event_that_cannot_be_read_is_a_notice_once_and_later_ones_are_folded() -> None:
     view = folded(TRAIN)
-    assert view.fold(Unreadable("dreamt", "a newer version")) == {"notice"}
-    assert view.fold(Unreadable("dreamt", "a newer version")) == set()
+    assert fold(view, Unreadable("dreamt", "a newer version")) == {"notice"}
+    assert fold(view, Unreadable("dreamt", "a newer version")) == set()
     [notice] = view.notices
     assert "cannot be read (dreamt: a newer version)" in notice.message and "verify" in notice.message
     assert folded(*step_events(1), view=view).history.steps[1].measured
@@ -178,5 +179,5 @@ def test_a_decision_that_is_in_the_log_twice_is_a_notice_and_changes_nothing() -
     [edit, *_] = view.edits
     event = decision(edit, "veto", "ann")
     before = dict(folded(event, view=view).edits)
-    assert view.fold(event) == {"notice"} and view.edits == before
+    assert fold(view, event) == {"notice"} and view.edits == before
     assert "an edit that is vetoed cannot veto" in view.notices[-1].message

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, cast
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from engine.core.events import Notice
 from engine.core.text import counted
-from engine.runs.text import is_alarm
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import clip, line, safe
@@ -27,6 +25,7 @@ from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import SkillTree
 
 if TYPE_CHECKING:
+    from engine.core.events import Notice
     from engine.runs.directory import Run
     from engine.runs.held_out import HeldOutChange
     from skillos_tui.client.messages import Reply
@@ -166,7 +165,12 @@ class LiveScreen(FullScreen):
         return view.reason.strip() if state == "paused" or (view.ending and state in ACTIVE) else ""
 
     def _serious(self) -> list[Notice]:
-        return [notice for notice in self.workbench.view.notices if notice.level != "info" and not is_alarm(notice)]
+        notices = [notice for notice in self.workbench.view.notices if notice.level != "info"]
+        if not notices:
+            return []
+        from engine.runs.text import is_alarm  # loads all events
+
+        return [notice for notice in notices if not is_alarm(notice)]
 
     def action_clear_notice(self) -> None:
         """Dismiss the news or the warning that is shown."""

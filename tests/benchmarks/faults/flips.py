@@ -35,6 +35,7 @@ from engine.runs.repair import repair
 from skillos_tui.client.messages import EventsRead
 from skillos_tui.client.records import job_of
 from skillos_tui.client.tail import Tail
+from skillos_tui.model.folding import fold
 from skillos_tui.model.view import RunView
 from tests.benchmarks.faults.row import Row
 from tests.runs.old import unpack
@@ -138,7 +139,7 @@ def _view(path: Path) -> RunView:
 
         def post(message: object) -> None:
             for event in message.events if isinstance(message, EventsRead) else ():
-                view.fold(event)
+                fold(view, event)
 
         Tail(run, job, post).read_past()
     return view
