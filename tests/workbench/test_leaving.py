@@ -268,8 +268,8 @@ def test_terminals_of_odd_sizes_are_no_fault(size: tuple[int, int], run: Path) -
         terminal.press(b"\x1b[Cq")
         terminal.quiet(0.1)
         before = len(terminal.output)
-        terminal.resize(80, 24)
-        terminal.until(lambda: b"q quit" in terminal.output[before:])  # the sheet of keys is closed
+        terminal.resize(82, 25)
+        terminal.until(lambda: b"quit" in terminal.output[before:])  # the sheet of keys is closed
         terminal.press(b"q")
         assert terminal.wait() == 0
 
