@@ -95,12 +95,13 @@ def test_loading_the_program_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_first_paint_of_a_run_needs_no_skills_no_database_and_no_list_of_packages() -> None:
+def test_the_first_paint_of_a_run_needs_no_skills_no_events_no_database_and_no_list_of_packages() -> None:
     code = (
         "import skillos_tui.app, skillos_tui.screens.live.screen, sys\n"
         "from skillos_tui.keymap import OwnKeys\n"
         "skillos_tui.screens.naming.key_of(OwnKeys(), 'live.fold_memory')\n"
-        "unwanted = 'engine.config', 'frontmatter', 'importlib.metadata', 'json', 'psutil', 'sqlite3', 'yaml', 'zipfile'\n"
+        "unwanted = 'engine.config', 'engine.core.events', 'frontmatter', 'importlib.metadata', 'json', 'psutil', 'sqlite3',"
+        " 'yaml', 'zipfile'\n"
         "print([name for name in unwanted if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.css.stylesheet import Stylesheet
+from textual.dom import DOMNode
+from textual.widget import Widget
 
 from engine.core.events import StateChanged
 from engine.core.registry import UnknownPart
@@ -77,6 +82,34 @@ def test_the_registry_loads_no_screen() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("size", "classes"), [((120, 40), {"-wide", "-high"}), ((60, 17), {"-narrow", "-low"})])
+async def test_a_screen_is_styled_once_when_it_is_opened(
+    size: tuple[int, int], classes: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its widgets when they are mounted; the current pane and its column again when it is marked and gets the focus."""
+    styled: Counter[DOMNode] = Counter()
+    apply = Stylesheet.apply
+
+    def count(sheet: Stylesheet, node: DOMNode, **options: Any) -> None:
+        styled[node] += 1
+        if isinstance(node, FullScreen):
+            assert classes <= node.classes, "its first layout is that of the terminal's size"
+        apply(sheet, node, **options)
+
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path, size=size) as pilot:
+        await until(pilot, "step 1")
+        monkeypatch.setattr(Stylesheet, "apply", count)
+        await pilot.press("5")
+        await until(pilot, "Rewards")
+        widgets = [node for node in styled if isinstance(node, Widget) and node.screen is pilot.app.screen]
+        marked = [node for node in widgets if any(each.has_class("-current") for each in node.ancestors_with_self)]
+        assert 0 < len(marked) < len(widgets)
+        assert {
+            node.css_identifier for node in widgets if styled[node] > 1 + (node in marked) + node.has_focus
+        } == set()
 
 
 async def test_an_added_screen_is_opened_by_its_key_shows_the_run_and_leads_back(added: None, tmp_path: Path) -> None:
