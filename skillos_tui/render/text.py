@@ -53,7 +53,12 @@ def safe(text: str) -> str:
     if text.isprintable() and (text.isascii() or not (_UNSEEN.search(text) or _MARKS.search(text))):
         return text
     text = _MARKS.sub(r"\1⟨…⟩", text.expandtabs(4))
-    return "".join(char if char.isprintable() and not _UNSEEN.match(char) else _picture(char) for char in text)
+    return "".join(_picture(char) if is_hidden(char) else char for char in text)
+
+
+def is_hidden(char: str) -> bool:
+    """Whether a terminal would obey this character, or a reader would not see it."""
+    return not char.isprintable() or _UNSEEN.match(char) is not None
 
 
 def _picture(char: str) -> str:
