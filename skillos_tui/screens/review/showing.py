@@ -73,6 +73,7 @@ class Showing(FullScreen):
     CSS_PATH = "screen.tcss"
     PANES: ClassVar = ("diff", "why", "trajectory", "queue")
     CAN_FREEZE = False
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high"), (50, "-tall")]  # noqa: RUF012 - Textual declares it so
 
     def __init__(self) -> None:
         super().__init__()
