@@ -17,8 +17,6 @@ from engine.runs.directory import Run
 from skillos_tui.model.background import Background
 
 MAX_SIMILAR = 5
-OLD = 500
-"""How many of the newest superseded, and of the newest withheld edits a filter looks at."""
 
 Found = TypeVar("Found")
 
@@ -47,6 +45,6 @@ def read(run: Run, edit: Edit, turns: Sequence[TurnTaken] = ()) -> Background:
     )
 
 
-def read_old(run: Run, states: Sequence[State]) -> list[Edit]:
+def read_old(run: Run, states: Sequence[State], newest: int) -> list[Edit]:
     """The newest edits of these states in the log, those of each state oldest first; the workbench's view holds few."""
-    return [edit for state in states for edit in run.edits(state, newest=OLD)]
+    return [edit for state in states for edit in run.edits(state, newest=newest)]

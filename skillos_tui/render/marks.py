@@ -22,8 +22,11 @@ from skillos_tui.render.text import Spans
 
 Kind = Literal["front", "code", "text"]
 
+MAX_MARKED = 5_000
+"""Characters of a line within which Markdown and changed words are marked. A longer line is plain: the time that the
+patterns take grows with the square of its length."""
 MAX_TOKENS = 400
-"""Longer lines are not compared word by word."""
+"""Lines of more words and signs are not compared word by word."""
 ALIKE = 0.35
 """The least similarity of two lines whose changed words are marked; below, the whole line is another one."""
 
@@ -85,6 +88,8 @@ def looks(text: str, kind: Kind) -> Spans:
 
 def words(old: str, new: str) -> tuple[list[range], list[range]] | None:
     """The ranges of characters that differ in two lines, word by word; None where the lines have little in common."""
+    if max(len(old), len(new)) > MAX_MARKED:
+        return None
     before, after = re.findall(_TOKEN, old), re.findall(_TOKEN, new)
     if not before or not after or max(len(before), len(after)) > MAX_TOKENS:
         return None
@@ -129,6 +134,8 @@ def _starts(tokens: list[str]) -> list[int]:
 
 
 def _inline(text: str) -> Spans:
+    if len(text) > MAX_MARKED:
+        return ((text, ""),)
     spans: list[tuple[str, str]] = []
     at = 0
     for found in re.finditer(_INLINE, text):

@@ -11,7 +11,7 @@ so that a diff cannot show less than the file has.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -53,7 +53,12 @@ def safe(text: str) -> str:
     if text.isprintable() and (text.isascii() or not (_UNSEEN.search(text) or _MARKS.search(text))):
         return text
     text = _MARKS.sub(r"\1⟨…⟩", text.expandtabs(4))
-    return "".join(char if char.isprintable() and not _UNSEEN.match(char) else _picture(char) for char in text)
+    return text.translate({ord(char): _picture(char) for char in set(text) if is_hidden(char)})
+
+
+def is_hidden(char: str) -> bool:
+    """Whether a terminal would obey this character, or a reader would not see it."""
+    return not char.isprintable() or _UNSEEN.match(char) is not None
 
 
 def _picture(char: str) -> str:
@@ -86,44 +91,53 @@ def wrap(item: Line, width: int, *, words: bool = True) -> list[Spans]:
     if len(text) <= width and (text.isascii() or cell_len(text) <= width):
         return [item.spans]
     indent = min(item.indent, width // 2)
-    rows: list[Spans] = []
-    start = 0
-    for end in _breaks(text, width, indent, words):
-        row = _slice(item.spans, start, end)
-        rows.append(((" " * indent, item.spans[0][1]), *row) if rows and indent else row)
-        start = end
-    return rows
+    first, *others = _split(item.spans, _breaks(text, width, indent, words))
+    if not indent:
+        return [first, *others]
+    before = (" " * indent, item.spans[0][1])
+    return [first, *((before, *row) for row in others)]
 
 
-def _breaks(text: str, width: int, indent: int, words: bool) -> Iterable[int]:
+def _breaks(text: str, width: int, indent: int, words: bool) -> Iterator[int]:
     """The character offsets at which rows end."""
-    if text.isascii() and not words:
-        yield from range(width, len(text), width - indent)
-        yield len(text)
-        return
-    ascii_only = text.isascii()
-    start, used, space = 0, 0, -1
-    for position, char in enumerate(text):
-        size = 1 if ascii_only else cell_len(char)
-        if used + size > width and position > start:
-            end = space + 1 if words and space >= start and position - space < width // 2 else position
-            yield end
-            used = indent + (position - end if ascii_only else cell_len(text[end:position]))
-            start = end
-        used += size
-        if char == " ":
-            space = position
+    sizes = None if text.isascii() else {char: cell_len(char) for char in set(text)}
+    start, room = 0, width
+    while (full := _full_at(text, start, room, sizes)) < len(text):
+        space = text.rfind(" ", start, full) if words else -1
+        start = space + 1 if space >= 0 and full - space < width // 2 else full
+        yield start
+        room = width - indent
     yield len(text)
 
 
-def _slice(spans: Spans, start: int, end: int) -> Spans:
-    """The characters from `start` to `end` of a row of spans."""
-    found, at = [], 0
-    for text, style in spans:
-        if at < end and at + len(text) > start:
-            found.append((text[max(0, start - at) : end - at], style))
-        at += len(text)
-    return tuple(found)
+def _full_at(text: str, start: int, room: int, sizes: Mapping[str, int] | None) -> int:
+    """Where a row of `room` cells is full that begins at `start`; `sizes` are those of the characters, None for one each."""
+    if sizes is None:
+        return start + room
+    used, end = sizes[text[start]], start + 1
+    while end < len(text) and used + sizes[text[end]] <= room:
+        used += sizes[text[end]]
+        end += 1
+    return end
+
+
+def _split(spans: Spans, ends: Iterable[int]) -> list[Spans]:
+    """The pieces of a row of spans that end at these characters; each span is looked at once for each piece that has a part
+    of it."""
+    pieces: list[Spans] = []
+    number, begin, start = 0, 0, 0
+    for end in ends:
+        piece: list[tuple[str, str]] = []
+        while number < len(spans) and begin < end:
+            text, style = spans[number]
+            piece.append((text[max(0, start - begin) : end - begin], style))
+            if begin + len(text) > end:
+                break
+            begin += len(text)
+            number += 1
+        pieces.append(tuple(piece))
+        start = end
+    return pieces
 
 
 def fit(text: str, width: int) -> str:

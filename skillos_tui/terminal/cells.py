@@ -10,6 +10,7 @@ with another idea of its width is wrong in that character only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -25,6 +26,9 @@ Cell = tuple[str, str]
 Style = tuple[frozenset[str], str, str]
 """Attributes, foreground and background, as SGR parameters."""
 
+OBEYED = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+"""Control characters, and those that change the direction of the text around them. Panes show them as something else; a
+field of Textual does not."""
 UNKNOWN: Cell = ("", "?")
 SAME_RUN = 6
 """Up to so many equal cells between two that differ are sent too: moving the cursor costs as many bytes."""
@@ -241,8 +245,10 @@ _SEEN_IN_BLANKS = frozenset({"4", "7", "9", "21", "51", "52", "53"})
 
 
 def _cells(text: str, style: str) -> list[Cell]:
-    """One cell for each column that the text takes."""
+    """One cell for each column that the text takes. Characters that a terminal obeys take none, and are left out."""
     blank = (" ", _blank(style))
+    if not text.isprintable():
+        text = re.sub(OBEYED, "", text)
     if text.isascii():
         return [blank if char == " " else (char, style) for char in text]
     cells: list[Cell] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
+from copy import copy
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -127,7 +128,10 @@ class DiffPane(Pane):
         if not self._found.old and not self._found.new:
             return wrap(line("muted:The text is the same before and after: it is empty."), width)
         paired = self.context is None and self.layout_shown == "pairs"
-        return DiffRows(self._found, width, self.context, paired, frozenset(self.left), self.hunk)
+        left = frozenset(self.left)
+        if isinstance(self.rows, DiffRows) and self.rows.laid_out == (self._found, width, self.context, paired):
+            return self.rows.chosen(left, self.hunk)
+        return DiffRows(self._found, width, self.context, paired, left, self.hunk)
 
     @property
     def styles_by_name(self) -> dict[str, Style]:
@@ -174,6 +178,8 @@ class DiffRows(Sequence[Spans]):
         cursor: int,
     ) -> None:
         self.found, self.width, self.left, self.cursor = found, width, left, cursor
+        self.laid_out = found, width, context, paired
+        """What the places of the rows depend on."""
         self.cell = (width - len(BETWEEN)) // 2 if paired else width
         self.paired = paired
         self.heads = len(found.hunks) > 1 and context is None
@@ -181,6 +187,18 @@ class DiffRows(Sequence[Spans]):
         self._starts = [0, *accumulate(map(self._height, self._entries))]
         self._drawn: dict[int, list[Spans]] = {}
         self._kinds: tuple[list[Kind], list[Kind]] | None = None
+
+    def chosen(self, left: frozenset[int], cursor: int) -> DiffRows:
+        """The same rows with these hunks left and the cursor on this one; only what that changes is drawn again."""
+        made = copy(self)
+        made.left, made.cursor = left, cursor
+        other = self.left ^ left
+        made._drawn = {
+            at: rows
+            for at, rows in self._drawn.items()
+            if not isinstance(entry := self._entries[at], int) and entry.hunk not in other
+        }
+        return made
 
     def __len__(self) -> int:
         return self._starts[-1]

@@ -6,10 +6,17 @@ the app. So of keys that arrive in one burst, as over a slow line, a backspace w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import events
 from textual.binding import BindingsMap
 from textual.geometry import Region
 from textual.widgets import Input, TextArea
+
+from skillos_tui.render.stand_ins import StandIns
+
+if TYPE_CHECKING:
+    from textual.widgets.text_area import Edit, EditResult
 
 
 class LineField(Input):
@@ -55,6 +62,24 @@ class TextField(TextArea):
 
     async def on_key(self, event: events.Key) -> None:
         await _run_binding(self, event)
+
+
+class ExactField(TextField):
+    """A field of several lines for any text: hidden characters are shown as others, and come back exactly as they were."""
+
+    def __init__(self, text: str, *, id: str) -> None:
+        self.stand_ins = StandIns(text)
+        super().__init__(self.stand_ins.shown(text), soft_wrap=True, id=id)
+
+    @property
+    def written(self) -> str:
+        """The text, with the characters that it stands for."""
+        return self.stand_ins.written(self.text)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """What is pasted may have hidden characters too; its line ends are those of the field."""
+        edit.text = self.stand_ins.shown(edit.text.replace("\r\n", "\n").replace("\r", "\n"))
+        return super().edit(edit)
 
 
 async def _run_binding(field: Input | TextArea, event: events.Key) -> None:

@@ -35,6 +35,8 @@ MARKS: dict[State, str] = {
     "conflicted": "warn:!",
 }
 MAX_DECIDED = 100
+OLD = 500
+"""How many of the newest superseded, and of the newest withheld edits a filter looks at."""
 MAX_REASONS = 100
 WORTH_WIDTH = 30
 """From this width on the worth of an edit is shown beside it."""
@@ -198,17 +200,18 @@ class ReviewQueue(ListPane):
                 for at, edit in enumerate(decided)
                 if at < MAX_DECIDED or edit.id == self.value
             ]
+            if (more := len(decided) - MAX_DECIDED) > 0:
+                key = self.workbench.key_of("review.filter")
+                items.append(Item(line(f"muted:and {more} older; {key} finds them by their words"), whole=True))
         return [*items, *self._superseded(), *self._withheld()]
 
     def _superseded(self) -> Iterator[Item]:
         """How many were superseded, and under the filter which."""
         shown = self._old("superseded")
         if shown or self.view.superseded:
-            hint = (
-                ""
-                if "superseded" in self.filter.old
-                else f"muted:; {self.workbench.key_of('review.filter')} superseded shows them"
-            )
+            hint = f"muted:; {self.workbench.key_of('review.filter')} superseded shows them"
+            if "superseded" in self.filter.old:
+                hint = f"muted:; looked at: the newest {OLD}" if self.view.superseded > OLD else ""
             yield Item(line())
             yield Item(line(f"muted:{self.view.superseded} superseded by newer ones", hint), whole=True)
             yield from (Item(partial(self._entry, edit), edit.id) for edit in shown)

@@ -134,3 +134,13 @@ def test_a_frame_that_was_made_for_another_size_is_cut() -> None:
     assert all(len(row) == 5 for row in cells.want)
     shown = Shown(5, 2)
     shown.take(cells.changes(9999))
+
+
+def test_what_a_terminal_would_obey_is_not_sent() -> None:
+    cells, terminal = Cells(), Shown(20, 1)
+    cells.resize(20, 1)
+    put(cells, 0, 0, strip("a\x1b[2Jb\x1b]0;t\x07c\x9bm\u202ed"), strip("日\x1b\u200e."))
+    sent = cells.changes(2000)
+    assert "\x1b[2J" not in sent and not set("\x07\x9b\u202e\u200e").intersection(sent) and "\x1b]" not in sent
+    terminal.take(sent)
+    assert "".join(str(cell[0]) for cell in terminal.cells()).rstrip() == "a[2Jb]0;tcmd日."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillos_tui.render.diff import counts, difference
+from skillos_tui.render.diff import Comparison, counts, difference
+from skillos_tui.widgets.diff import DiffRows
 
 lines_of = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map(
     lambda parts: "".join(f"{p}\n" for p in parts)
@@ -50,3 +51,25 @@ def test_a_line_moved_or_changed_leaves_the_others_unchanged() -> None:
 def test_no_text_blocks_it() -> None:
     assert counts("a\n" * 2000, "a\nb\n" * 1000)[0] >= 1000
     assert counts("".join(f"x{n}\n" for n in range(9000)), "".join(f"y{n}\n" for n in range(9000))) == (9000, 9000)
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), max_size=12),
+    st.lists(st.sampled_from("abcd"), max_size=12),
+    st.frozensets(st.integers(0, 3)),
+    st.booleans(),
+)
+def test_rows_with_another_choice_of_hunks_are_those_that_are_made_anew(
+    old: list[str], new: list[str], left: frozenset[int], paired: bool
+) -> None:
+    found = Comparison("\n".join(old), "\n".join(new))
+    before = DiffRows(found, 30, None, paired, frozenset({1}), 0)
+    list(before)  # all are drawn
+    assert list(before.chosen(left, 1)) == list(DiffRows(found, 30, None, paired, left, 1))
+
+
+def test_another_hunk_under_the_cursor_lays_no_row_out_again() -> None:
+    before = DiffRows(Comparison("a\nb\nc\n", f"x\nb\n{'y ' * 1000}\n"), 30, None, False, frozenset(), 0)
+    drawn = list(before)
+    after = before.chosen(frozenset(), 1)
+    assert after[8] is drawn[8] and after[0] != drawn[0] and len(after) == len(drawn)

@@ -283,3 +283,17 @@ async def test_a_fast_cursor_reads_only_what_led_to_the_edit_where_it_stops(tmp_
         await asyncio.gather(*busy)
         await until(pilot, lambda: "e8" in read)
         assert read == ["e8"]
+
+
+async def test_a_list_that_is_cut_says_so(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    for at in range(100, 205):
+        run.append(proposal(at, 0, edit=f"e{at}"), decision(f"e{at}", "veto", "ann"))
+    for at in range(300, 803):
+        run.append(proposal(at, 0, edit=f"e{at}"), decision(f"e{at}", "supersede", "the queue"))
+    async with review(run) as pilot:
+        assert "and 5 older; / finds them by" in pane(pilot, "queue")
+        await pilot.press("slash")
+        await until(pilot, "Filter the queue")
+        at_once(pilot, *"superseded", "enter")
+        await until(pilot, lambda: "ones; looked at: the newest 500" in " ".join(pane(pilot, "queue").split()))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from skillos_tui.render.marks import looks
 from skillos_tui.render.text import Line, crop, fit, line, safe, text_lines, wrap
 
 CONTROL = [
@@ -53,6 +54,19 @@ def test_wrapping_loses_nothing_and_keeps_the_width(text: str, width: int, words
     assert all(cell_len(row) <= width for row in plain)
     joined = plain[0] + "".join(row[2:] for row in plain[1:]) if plain else ""
     assert joined == safe(text)
+
+
+def test_words_of_wide_characters_that_are_carried_to_the_next_row_fit_into_it() -> None:
+    rows = wrap(Line((("漢a漢漢 漢aa漢a 漢a漢漢漢aa   漢漢 漢漢漢漢aa", ""),), 5), 10)
+    assert max(sum(cell_len(text) for text, _ in row) for row in rows) == 10
+
+
+@pytest.mark.parametrize("piece", ["`a` ", "[a](", "[", "**a", "\x1b[31m", "漢", "\u202e", "\t"])
+def test_the_time_of_drawing_a_long_line_grows_with_its_length_only(piece: str) -> None:
+    """With a time that grows with the square of the length, this takes minutes."""
+    text = safe(piece * (300_000 // len(piece)))
+    rows = wrap(Line(looks(text, "text"), 2), 80)
+    assert sum(len(text) for row in rows for text, _ in row) == len(text) + 2 * (len(rows) - 1)
 
 
 def test_wrapping_prefers_spaces_and_indents_what_follows() -> None:

@@ -18,7 +18,7 @@ from engine.core.edit import Edit
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
-from skillos_tui.widgets.field import TextField
+from skillos_tui.widgets.field import ExactField
 
 if TYPE_CHECKING:
     from skillos_tui.model.session import Session
@@ -34,8 +34,9 @@ class AmendScreen(DialogScreen[str], Listener):
         """`text` is what the field begins with, and `key` what the draft is kept under."""
         super().__init__()
         self.run, self.edit, self.text, self.key = run, edit, text, key
-        self._began = self._kept = ""
-        """The text as the field has it, with line ends of one kind, and the draft, both before anything was typed."""
+        self.field = ExactField(text, id="text")
+        self._kept = ""
+        """The draft before anything was typed."""
         self._left = False
 
     @property
@@ -45,27 +46,27 @@ class AmendScreen(DialogScreen[str], Listener):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(f"Amend the edit of {safe(self.edit.skill)}", classes="question", markup=False)
-            yield TextField(self.text, soft_wrap=True, id="text")
+            yield self.field
+            if hidden := self.field.stand_ins.legend:
+                yield Static(f"not shown as they are: {hidden}", classes="more", markup=False)
             approve = self.workbench.key_of("review.approve")
             hint = f"ctrl+s or esc shows it as a diff; {approve} on Review approves it, and nothing before that"
             yield Static(hint, classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        field = self.query_one(TextArea)
-        self.set_focus(field)
-        self._began, self._kept = field.text, self._session.draft(self.run, self.key)
+        self.set_focus(self.field)
+        self._kept = self._session.draft(self.run, self.key)
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         if not self._left:
-            text = event.text_area.text
-            self._session.keep_draft(self.run, self.key, self._kept if text == self._began else text)
+            text = self.field.written
+            self._session.keep_draft(self.run, self.key, self._kept if text == self.text else text)
 
     def action_leave(self) -> None:
-        self.query_one(TextArea).call_later(self._leave)
+        self.field.call_later(self._leave)
 
     def _leave(self) -> None:
         """Close the dialog, once. Runs in the field's message queue, after what was typed before the key."""
         if not self._left:
             self._left = True
-            text = self.query_one(TextArea).text
-            self.dismiss(self.text if text == self._began else text)
+            self.dismiss(self.field.written)

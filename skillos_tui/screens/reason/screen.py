@@ -47,7 +47,7 @@ def offered(edits: Sequence[Edit], vetoes: Sequence[Edit] = ()) -> list[str]:
     """Reasons for a veto: of what the gates found in the edits, of earlier vetoes, the newest first, and common ones."""
     found = [finding.message for edit in edits for finding in edit.findings if finding.severity != "info"]
     said = [veto.decision.reason for veto in vetoes if veto.decision is not None]
-    whole = (" ".join(text.split())[:MAX_REASON] for text in (*found[:2], *said[:2], *COMMON))
+    whole = (safe(" ".join(text.split()))[:MAX_REASON] for text in (*found[:2], *said[:2], *COMMON))
     return list(dict.fromkeys(text for text in whole if text))[:MAX_OFFERED]
 
 
@@ -100,7 +100,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
             )
             yield Static(f"Veto {what}", classes="question", markup=False)
             yield Static(HINT, id="hint", classes="more", markup=False)
-            numbered = (f"{at} {safe(clip(text, SHOWN))}" for at, text in enumerate(self.offers, 1))
+            numbered = (f"{at} {clip(text, SHOWN)}" for at, text in enumerate(self.offers, 1))
             yield Static("\n".join(numbered), id="offers", classes="more", markup=False)
             yield ReasonField(self.draft, self.offers, id="reason")
             keys = f"enter veto   1-{len(self.offers)} take a reason   esc cancel"

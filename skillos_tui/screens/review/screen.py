@@ -240,6 +240,11 @@ class ReviewScreen(Showing):
 
         if self.workbench.path is not None:
             dialog = AmendScreen(self.workbench.path, edit, text, text_key(edit.id))
+            if not dialog.field.stand_ins.exact:
+                self.refuse(
+                    "The text has more kinds of hidden characters than a field can show; an editor (EDITOR) can."
+                )
+                return
             await self.app.push_screen(dialog, partial(self._take_amended, edit, text))
 
     def _take_amended(self, edit: Edit, before: str, changed: str | None) -> None:

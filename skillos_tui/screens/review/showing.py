@@ -39,7 +39,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.review.keys import ReviewBar
 from skillos_tui.widgets.diff import DiffPane
 from skillos_tui.widgets.listing import ListPane
-from skillos_tui.widgets.queue import ReviewQueue
+from skillos_tui.widgets.queue import OLD, ReviewQueue
 from skillos_tui.widgets.tabs import StateBar
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
@@ -73,6 +73,7 @@ class Showing(FullScreen):
     CSS_PATH = "screen.tcss"
     PANES: ClassVar = ("diff", "why", "trajectory", "queue")
     CAN_FREEZE = False
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high"), (50, "-tall")]  # noqa: RUF012 - Textual declares it so
 
     def __init__(self) -> None:
         super().__init__()
@@ -419,4 +420,4 @@ def _read_background(run: Run, edit: Edit, turns: Sequence[TurnTaken]) -> Backgr
 def _read_old(run: Run, states: Sequence[State]) -> list[Edit]:
     from skillos_tui.client.background import read_old
 
-    return read_old(run, states)
+    return read_old(run, states, OLD)
