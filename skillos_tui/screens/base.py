@@ -269,6 +269,8 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
             self.answer("There is no pane to freeze here.")
         elif not self.CAN_FREEZE:
             self.answer("The panes of this screen cannot be frozen: its keys act on what they show.")
+        elif not pane.CAN_FREEZE:
+            self.answer("This line cannot be frozen; go to a pane with a border.")
         else:
             pane.freeze(not pane.frozen)
 
@@ -286,12 +288,16 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
 
     def action_copy(self) -> None:
         """Copy what is selected, else what the current pane offers."""
-        pane = self.current_pane
-        text = self.get_selected_text() or (pane.copied() if pane is not None else "")
-        self.workbench.copy(text)
+        self._copy()
 
     def action_copy_text(self) -> None:
-        self.action_copy()
+        """Copy, as ctrl+c does for Textual; a person who wanted to leave is told how."""
+        self._copy("" if self.get_selected_text() else f"; {self.workbench.key_of('app.leave')} leaves the workbench")
+
+    def _copy(self, also: str = "") -> None:
+        pane = self.current_pane
+        text = self.get_selected_text() or (pane.copied() if pane is not None else "")
+        self.workbench.copy(text, also)
 
     # Mouse
 
