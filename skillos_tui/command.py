@@ -179,7 +179,7 @@ def how_to_call() -> tuple[How | None, str]:
     from skillos_tui.screens.place import config_home
 
     path = config_home() / "attention.toml"
-    if not path.is_file():
+    if _is_absent(path):
         return None, ""
     from skillos_tui.attention import AttentionError, read_how
 
@@ -195,7 +195,7 @@ def own_keys(file: Path | None) -> tuple[OwnKeys | None, Sequence[str]]:
     from skillos_tui.screens.place import config_home
 
     path = file or config_home() / "keys.toml"
-    if file is None and not path.is_file():
+    if file is None and _is_absent(path):
         return None, ()
     from skillos_tui.screens.own_keys import KeysError, read_keys
 
@@ -218,9 +218,17 @@ def found_themes(named: str | None) -> Themes:
             raise Refused(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
         if named:
             themes[named]
-    except (ThemeError, OSError) as error:
+    except ThemeError as error:
         raise Refused(str(error)) from error
     return themes
+
+
+def _is_absent(file: Path) -> bool:
+    """Whether there is no such file. One that may not be looked at is there: who reads it gets the reason."""
+    try:
+        return not file.is_file()
+    except OSError:
+        return False
 
 
 def usable_theme(themes: Themes, wanted: str, otherwise: str) -> tuple[str, str]:

@@ -102,6 +102,28 @@ def test_a_theme_of_another_kind_is_named_as_a_problem(tmp_path: Path, name: str
     assert "a theme is a TOML file, whose name ends with .toml" in themes.problems()[name]
 
 
+def test_a_folder_of_themes_that_cannot_be_read_leaves_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    assert list(Themes.find(tmp_path / "file")) == list(Themes.find(tmp_path / "none")) == list(Themes.find())
+
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    themes = Themes.find(tmp_path)
+    assert (
+        themes["dark"].textual.dark and f"the themes in {tmp_path} cannot be read" in themes.problems()[str(tmp_path)]
+    )
+
+
+def test_a_theme_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(DARK.replace(NAME, 'name = "gr\u00fcn"').encode("latin-1"))
+    with pytest.raises(ThemeError, match=r"mine\.toml cannot be used: line 3: it is not UTF-8 \(byte 0xfc\)"):
+        Themes.find(tmp_path)["mine"]
+
+
 def test_a_theme_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").mkdir()
     themes = Themes.find(tmp_path)
