@@ -21,7 +21,7 @@ from engine.core.errors import SkillosError
 from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
 from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
-from skillos_tui.terminal.tty import Tty, in_browser, say_error, trouble
+from skillos_tui.terminal.tty import Tty, few_colours, in_browser, say_error, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
@@ -147,7 +147,7 @@ def make_app(options: Options, tty: Tty | None) -> SkillosApp:
     theme, trouble = usable_theme(
         themes,
         options.theme or chosen_theme(session, themes),
-        "light" if tty is not None and tty.dark() is False else "dark",
+        _suitable(tty),
     )
     how, other = how_to_call()
     troubles = (*troubles, *(text for text in (trouble, other) if text))
@@ -172,6 +172,14 @@ def make_app(options: Options, tty: Tty | None) -> SkillosApp:
     )
     app.tty = tty
     return app
+
+
+def _suitable(tty: Tty | None) -> str:
+    """The theme that suits the terminal; a page has all colours."""
+    if tty is None:
+        return "dark"
+    dark = tty.dark()
+    return "terminal" if few_colours() else "light" if dark is False else "dark"
 
 
 def how_to_call() -> tuple[How | None, str]:

@@ -58,6 +58,13 @@ def trouble() -> str:
     return ""
 
 
+def few_colours() -> bool:
+    """Whether the terminal is taken for one of 16 colours, to which Rich then reduces all others."""
+    from rich.console import Console
+
+    return Console(force_terminal=True).color_system == "standard"
+
+
 class Tty:
     """Standard input and output, which are a terminal. Use it as a context."""
 

@@ -165,6 +165,22 @@ def test_the_terminal_s_own_colours_are_used_by_its_theme(record: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("term", "colorterm", "own"),
+    [("xterm", "", True), ("linux", "", True), ("screen-256color", "", False), ("xterm", "truecolor", False)],
+)
+def test_a_terminal_of_16_colours_has_the_theme_of_them_unless_another_is_chosen(
+    record: Path, term: str, colorterm: str, own: bool
+) -> None:
+    environment = {"TERM": term, "COLORTERM": colorterm}
+    for arguments, expected in (((), own), (("--theme", "dark"), False)):
+        with Terminal(str(record), *arguments, environment=environment) as terminal:
+            terminal.until("Executor")
+            assert (re.search(rb"\x1b\[([0-9]+;)*4[08](;[0-9]+)*m", terminal.output) is None) is expected, (
+                "the background is its own"
+            )
+
+
+@pytest.mark.parametrize(
     ("change", "named"),
     [
         (("colors", "colours"), "colours"),
