@@ -107,6 +107,10 @@ class Pane(Widget, can_focus=True):
         """What the pane's figures mean, for the `?` screen: a heading, and each figure's name and meaning."""
         return "", ()
 
+    def meanings(self) -> Sequence[str]:
+        """What the figures mean, in short, for the line at the bottom, the most important first."""
+        return [f"{name}: {meaning}" for name, meaning in self.legend()[1]]
+
     def renew(self) -> None:
         """Build the lines again and repaint the rows that differ."""
         if not self.is_mounted or not self.content_size:

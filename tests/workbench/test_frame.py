@@ -142,6 +142,28 @@ async def test_the_bar_explains_the_figures_of_the_pane_that_has_the_focus(run: 
         await until(pilot, "q quit")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_what_each_pane_of_live_abbreviates_is_explained_in_whole_words_and_in_the_sheet(
+    run: Path, size: tuple[int, int]
+) -> None:
+    async with workbench(run, size=size) as pilot:
+        await until(pilot, "·4")
+        screen = pilot.app.screen
+        for _ in screen.PANES:  # type: ignore[attr-defined]
+            await pilot.press("tab")
+            await pilot.pause()
+            told = screen_lines(pilot)[-1].strip()
+            parts = [part for part in told.split(" · ") if part != "? more"]
+            meanings = list(current(pilot).meanings())
+            assert len(parts) > 1 and parts == meanings[: len(parts)] and "…" not in told, current(pilot).id
+            assert ("? more" in told) == (len(parts) < len(meanings))
+            if current(pilot).id == "rewards":
+                assert all(name in told for name in ("r_task", "r_fc", "r_cnt", "r_comp"))
+                assert "comp brevity ─╯" in on_screen(pilot)
+        await pilot.press("question_mark", "slash", *"proposed")
+        await until(pilot, "where the edit was proposed: position 2")
+
+
 # The mouse
 
 
