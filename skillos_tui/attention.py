@@ -13,18 +13,21 @@ How is a person's choice, in `attention.toml` of the configuration folder:
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from engine.core.errors import SkillosError
 from engine.core.text import counted
 from skillos_tui.render.text import clip, safe
-from skillos_tui.toml import TomlFault, loads
+from skillos_tui.toml import Lines, TomlFault, read_toml
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
@@ -32,7 +35,11 @@ if TYPE_CHECKING:
 
 FILE = "attention.toml"
 MAX_TEXT = 200
+MAX_SAID = 300
+"""Characters of what a failed command said that are shown."""
 COMMAND_SECONDS = 30.0
+SAID_SECONDS = 0.5
+"""How long to wait for what a command said, when it has ended: what it started may keep its error output open."""
 ENDED = {
     "finished": "the run has finished",
     "failed": "the run has failed",
@@ -54,15 +61,34 @@ class How(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_how(path: Path) -> How:
-    """What a person's file says; without a file the defaults. Raises `AttentionError`."""
+    """What a person's file says; without a file the defaults. Raises `AttentionError`, which names the line."""
     try:
-        how = msgspec.convert(loads(path.read_text(encoding="utf-8")), How)
-        shlex.split(how.command)
+        text, values = read_toml(path)
     except FileNotFoundError:
         return How()
-    except (OSError, ValueError, TomlFault) as error:  # msgspec and shlex raise ValueErrors
-        raise AttentionError(f"{path} cannot be used: {error}; it has bell, notify and command") from error
-    return how
+    except OSError as error:
+        raise AttentionError(f"{path} cannot be read: {error.strerror}") from error
+    except TomlFault as error:
+        raise AttentionError(f"{path} cannot be used: {error}") from error
+    for name, value in values.items():
+        if why := _wrong(name, value):
+            raise AttentionError(f"{path} cannot be used: line {Lines(text)[name]}: {why}")
+    return msgspec.convert(values, How)
+
+
+def _wrong(name: str, value: object) -> str:
+    """What is wrong with a setting of the file; "" where it can be used."""
+    if name not in How.__struct_fields__:
+        return f"there is no {name!r}; there are {', '.join(How.__struct_fields__)}"
+    if name != "command":
+        return "" if isinstance(value, bool) else f"{name} is true or false, without quotes"
+    if not isinstance(value, str):
+        return "command is a text in quotes"
+    try:
+        shlex.split(value)
+    except ValueError as error:
+        return f"the command cannot be split into words: {error}"
+    return ""
 
 
 @dataclass
@@ -103,15 +129,43 @@ def sequences(how: How, text: str, *, tmux: bool) -> str:
 
 
 def run_command(command: str, text: str) -> None:
-    """Run a person's command with the text as its last argument. Raises `AttentionError`."""
+    """Run a person's command with the text as its last argument. Raises `AttentionError`, with what the command said.
+
+    What it starts in the background may go on. A command that does not end in time is killed with all that it started.
+    """
+    said = bytearray()
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*shlex.split(command), clip(safe(text), MAX_TEXT)],
+            bufsize=0,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_SECONDS,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError) as error:
         raise AttentionError(f"the command of {FILE} failed: {error}") from error
-    if done.returncode:
-        raise AttentionError(f"the command of {FILE} ended with status {done.returncode}: {command}")
+    assert process.stderr is not None
+    reader = Thread(target=_read_all, args=(process.stderr, said), name="ring errors", daemon=True)
+    reader.start()
+    try:
+        status = process.wait(COMMAND_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise AttentionError(
+            f"the command of {FILE} was killed, since it did not end within {COMMAND_SECONDS:g} s: {command}"
+        ) from error
+    if status:
+        reader.join(SAID_SECONDS)
+        words = safe(" ".join(said.decode(errors="replace").split()))
+        raise AttentionError(
+            f"the command of {FILE} ended with status {status}: {command}{f': {words}' if words else ''}"
+        )
+
+
+def _read_all(file: IO[bytes], said: bytearray) -> None:
+    """Read a command's error output to its end, so that it never waits; keep the beginning in `said`."""
+    with file:
+        while data := file.read(1 << 16):
+            said += data[: MAX_SAID - len(said)]

@@ -21,7 +21,7 @@ from engine.core.errors import SkillosError
 from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
 from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
-from skillos_tui.terminal.check import in_browser, say_error, trouble
+from skillos_tui.terminal.check import few_colours, in_browser, say_error, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
@@ -150,7 +150,7 @@ def make_app(options: Options, tty: Tty | None) -> SkillosApp:
     theme, trouble = usable_theme(
         themes,
         options.theme or chosen_theme(session, themes),
-        "light" if tty is not None and tty.dark() is False else "dark",
+        _suitable(tty),
     )
     how, other = how_to_call()
     troubles = (*troubles, *(text for text in (trouble, other) if text))
@@ -177,12 +177,20 @@ def make_app(options: Options, tty: Tty | None) -> SkillosApp:
     return app
 
 
+def _suitable(tty: Tty | None) -> str:
+    """The theme that suits the terminal; a page has all colours."""
+    if tty is None:
+        return "dark"
+    dark = tty.dark()
+    return "terminal" if few_colours() else "light" if dark is False else "dark"
+
+
 def how_to_call() -> tuple[How | None, str]:
     """How a person is called for what waits, and what is wrong with their file."""
     from skillos_tui.screens.place import config_home
 
     path = config_home() / "attention.toml"
-    if not path.is_file():
+    if _is_absent(path):
         return None, ""
     from skillos_tui.attention import AttentionError, read_how
 
@@ -198,7 +206,7 @@ def own_keys(file: Path | None) -> tuple[OwnKeys | None, Sequence[str]]:
     from skillos_tui.screens.place import config_home
 
     path = file or config_home() / "keys.toml"
-    if file is None and not path.is_file():
+    if file is None and _is_absent(path):
         return None, ()
     from skillos_tui.screens.own_keys import KeysError, read_keys
 
@@ -221,9 +229,17 @@ def found_themes(named: str | None) -> Themes:
             raise Refused(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
         if named:
             themes[named]
-    except (ThemeError, OSError) as error:
+    except ThemeError as error:
         raise Refused(str(error)) from error
     return themes
+
+
+def _is_absent(file: Path) -> bool:
+    """Whether there is no such file. One that may not be looked at is there: who reads it gets the reason."""
+    try:
+        return not file.is_file()
+    except OSError:
+        return False
 
 
 def usable_theme(themes: Themes, wanted: str, otherwise: str) -> tuple[str, str]:

@@ -11,10 +11,13 @@ Each screen and each widget with keys of its own has `KEYS` and `KEYS_TITLE`; th
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from textual.binding import Binding, BindingsMap, BindingType
+from textual.keys import REPLACED_KEYS
 
 
 class Key(NamedTuple):
@@ -32,7 +35,7 @@ class Key(NamedTuple):
     @property
     def shown(self) -> str:
         """The keys as they are printed on a keyboard."""
-        return " ".join(PRINTED_KEYS.get(key, key) for key in self.keys.split(","))
+        return " ".join(map(printed, self.keys.split(",")))
 
     @property
     def first(self) -> str:
@@ -65,6 +68,22 @@ PRINTED_KEYS = {
     "equals_sign": "=",
     "asterisk": "*",
 }
+
+
+@lru_cache
+def printed(name: str) -> str:
+    """What is printed on the key of one of Textual's names: "!" for "exclamation_mark", "ctrl+]" for its long name."""
+    before, plus, last = name.rpartition("+")
+    if name in PRINTED_KEYS or len(last) < 2:
+        return PRINTED_KEYS.get(name, name)
+    if plus:
+        return f"{before}+{printed(last)}"
+    try:
+        char = unicodedata.lookup(REPLACED_KEYS.get(name, name).replace("_", " "))
+    except KeyError:
+        return name
+    return char if char.isprintable() and not char.isspace() else name
+
 
 TABS = {
     "live": Key("1", "app.show_screen('live')", "live", "The present state of the run"),

@@ -22,7 +22,7 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme as TextualTheme
 
 from engine.core.errors import SkillosError
-from skillos_tui.toml import Lines, TomlFault, loads
+from skillos_tui.toml import Lines, TomlFault, loads, read_toml
 
 STYLES = frozenset(
     (
@@ -81,8 +81,7 @@ class Themes(Mapping[str, Theme]):
     @classmethod
     def find(cls, folder: Path | None = None) -> Themes:
         """The shipped themes, and those of a person's own `folder`, if it is there."""
-        own = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
-        named = {item.name.removesuffix(TOML): item for item in own if item.name.endswith((TOML, *OTHER))}
+        named = _own(folder) if folder is not None else {}
         shipped = {item.stem: item for item in sorted(_shipped().glob(f"*{TOML}"))}
         return cls({name: item for name, item in shipped.items() if name not in named} | named)
 
@@ -90,18 +89,18 @@ class Themes(Mapping[str, Theme]):
         if name not in self._loaded:
             item = self._files[name]
             where = str(item)
+            if name == where:
+                raise ThemeError(f"the themes in {where} cannot be read; the shipped ones are there")
             if not item.name.endswith(TOML):
                 raise ThemeError(
                     f"the theme {where} cannot be used: a theme is a TOML file, whose name ends with {TOML}"
                 )
             try:
-                with item.open("rb") as file:
-                    data = file.read(MAX_BYTES + 1)
+                theme = _parsed(*read_toml(item, MAX_BYTES), where)
             except OSError as error:
                 raise ThemeError(f"the theme {where} cannot be read: {error.strerror}") from error
-            if len(data) > MAX_BYTES:
-                raise ThemeError(f"the theme {where} cannot be used: it has more than {MAX_BYTES:,} bytes")
-            theme = parse_theme(data.decode("utf-8-sig", "replace"), where)
+            except TomlFault as error:
+                raise _refused(where, str(error)) from error
             textual = replace(theme.textual, name=f"skillos-{name}")  # a copy of a theme may still have its name
             self._loaded[name] = Theme(name, textual, theme.styles)
         return self._loaded[name]
@@ -126,6 +125,17 @@ class Themes(Mapping[str, Theme]):
         return found
 
 
+def _own(folder: Path) -> dict[str, Path]:
+    """The files of a person's folder by the names of their themes. A folder that cannot be read is one, by its path."""
+    try:
+        items = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError:
+        return {str(folder): folder}
+    return {item.name.removesuffix(TOML): item for item in items if item.name.endswith((TOML, *OTHER))}
+
+
 def _shipped() -> Path:
     return SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[1] / "themes"
 
@@ -141,9 +151,15 @@ class _Wrong(ValueError):
 def parse_theme(text: str, where: str) -> Theme:
     """A theme from TOML text. Raises `ThemeError` that names the line and the key."""
     try:
-        return _theme(loads(text))
+        return _parsed(text, loads(text), where)
     except TomlFault as error:
         raise _refused(where, str(error)) from error
+
+
+def _parsed(text: str, table: dict[str, Any], where: str) -> Theme:
+    """The theme of a table that `text` has. Raises `ThemeError`."""
+    try:
+        return _theme(table)
     except _Wrong as error:
         raise _refused(where, f"line {Lines(text)[error.key]}: {error}") from error
 

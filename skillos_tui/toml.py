@@ -1,6 +1,6 @@
 """TOML files that a person wrote: what is wrong with one, and the line of each key.
 
-values = loads(text)             # raises `TomlFault`: "line 3: Invalid value"
+text, values = read_toml(path)   # raises `TomlFault`: "line 3: Invalid value", and `OSError`
 Lines(text)["colors.panel"]      # 9
 """
 
@@ -10,6 +10,7 @@ import re
 import tomllib
 from bisect import bisect_left
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from engine.core.errors import SkillosError
@@ -22,8 +23,26 @@ TOKEN = rf"^[ \t]*+(?:\[\[?[ \t]*+(?P<table>{KEY})\]|(?P<key>{KEY})=)|{LONG_STRI
 """A table or a key at the beginning of a line, or what may have brackets and equals signs in it: a string, a comment."""
 
 
+MAX_BYTES = 100_000
+"""The most that a person's file may have; more is no file of settings."""
+
+
 class TomlFault(SkillosError):
     """A text that is no TOML; the message names the line and why."""
+
+
+def read_toml(path: Path, limit: int = MAX_BYTES) -> tuple[str, dict[str, Any]]:
+    """The text of a file of at most `limit` bytes, and its values. Raises `TomlFault` and `OSError`."""
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TomlFault(f"it has more than {limit:,} bytes")
+    try:
+        text = data.decode("utf-8-sig")  # some editors begin a file with the mark of its encoding
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TomlFault(f"line {line}: it is not UTF-8 (byte {data[error.start]:#04x})") from error
+    return text, loads(text)
 
 
 def loads(text: str) -> dict[str, Any]:

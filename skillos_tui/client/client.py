@@ -219,14 +219,16 @@ class Client:
         return self._shelf
 
     def ring(self, how: How | None, text: str) -> None:
-        """Call the person: bell and notification at once, their command in a thread; `Notified` if it fails."""
+        """Call the person: bell and notification at once, their command in a thread that the end of the program does not
+        wait for; `Notified` if it fails."""
         from skillos_tui import attention
 
         how = how or attention.How()
         if (driver := self.app._driver) is not None:
             driver.write(attention.sequences(how, text, tmux=bool(os.environ.get("TMUX"))))
         if how.command:
-            self._work("ring", partial(attention.run_command, how.command, text))
+            command = partial(attention.run_command, how.command, text)
+            threading.Thread(target=self._attempt, args=(command,), name="ring", daemon=True).start()
 
     def act(self, path: Path, what: Act) -> None:
         """Pause, resume or stop a run that need not be open: `Answered("runs done")`."""

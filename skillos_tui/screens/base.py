@@ -28,6 +28,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Offset
 from textual.reactive import Reactive
@@ -38,7 +39,7 @@ from textual.widget import Widget
 from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
-from skillos_tui.render.text import Line, line, safe, tail, width_of
+from skillos_tui.render.text import Line, line, safe, tail, widest, width_of
 from skillos_tui.screens.ending import OpenAtExit
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
@@ -121,7 +122,7 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         """The state of the run, the first line of its screens."""
         app = self.workbench
         if app.path is None:
-            return partial(_path_line, app.skills, ()) if app.skills else line("muted:no run is open")
+            return partial(_path_line, app.skills, ()) if app.skills else _no_run
         if app.lost:
             return partial(_path_line, app.path, ("bad:✗ cannot be read", "axis:  │  "))
         name = app.path.name if app.path is not None else ""
@@ -243,9 +244,10 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         """Show what the figures of a pane mean, which a key or the mouse led to."""
         if isinstance(pane, Pane):
             self.workbench.announce(f"{pane.title_text}, pane")
-            meanings = " · ".join(f"{name}: {meaning}" for name, meaning in pane.legend()[1])
+            meanings = pane.meanings()
             if meanings and not self.workbench.linear:  # the sheet of keys has them as lines
-                self.answer(meanings, "muted")
+                more = f"{self.workbench.key_of('app.keys')} more"
+                self.answer(_whole(meanings, more, self.size.width - 3), "muted")
 
     def _mark(self, pane: str) -> None:
         """Make a pane and its column the current ones."""
@@ -291,6 +293,8 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
             self.answer("There is no pane to freeze here.")
         elif not self.CAN_FREEZE:
             self.answer("The panes of this screen cannot be frozen: its keys act on what they show.")
+        elif not pane.CAN_FREEZE:
+            self.answer("This line cannot be frozen; go to a pane with a border.")
         else:
             pane.freeze(not pane.frozen)
 
@@ -308,12 +312,16 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
 
     def action_copy(self) -> None:
         """Copy what is selected, else what the current pane offers."""
-        pane = self.current_pane
-        text = self.get_selected_text() or (pane.copied() if pane is not None else "")
-        self.workbench.copy(text)
+        self._copy()
 
     def action_copy_text(self) -> None:
-        self.action_copy()
+        """Copy, as ctrl+c does for Textual; a person who wanted to leave is told how."""
+        self._copy("" if self.get_selected_text() else f"; {self.workbench.key_of('app.leave')} leaves the workbench")
+
+    def _copy(self, also: str = "") -> None:
+        pane = self.current_pane
+        text = self.get_selected_text() or (pane.copied() if pane is not None else "")
+        self.workbench.copy(text, also)
 
     # Mouse
 
@@ -368,6 +376,19 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         current = [at for at, name in enumerate(names) if self.query_one(f"#{name}").has_class("-current")]
         self.go_to(names[((current[0] if current else -1) + by) % len(names)])
         self._explain(self.focused)
+
+
+def _whole(items: Sequence[str], more: str, width: int) -> str:
+    """As many whole items as fit into `width` cells; where that is not all of them, `more` after them."""
+    for count in range(len(items), 0, -1):
+        text = " · ".join([*items[:count], *([more] if count < len(items) else [])])
+        if cell_len(text) <= width:
+            return text
+    return items[0]
+
+
+def _no_run(width: int) -> Line:
+    return widest(width, line("muted:no run is open"), line("muted:no run"))
 
 
 def _path_line(path: Path, before: Sequence[str], width: int) -> Line:

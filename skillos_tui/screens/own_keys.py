@@ -12,7 +12,8 @@ shipped key stays. All screens are imported here, so this module is imported onl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,21 +33,28 @@ from skillos_tui.keymap import (
     OwnKeys,
     id_of,
     owner_name,
+    printed,
 )
 from skillos_tui.screens.naming import kinds_of
 from skillos_tui.screens.registry import SCREENS
-from skillos_tui.toml import Lines, TomlFault, loads
+from skillos_tui.toml import Lines, TomlFault, read_toml
 from skillos_tui.widgets.pane import PANE_KEYS, Pane
 
 GENERAL = ("app", "screen", "pane")
 """Owners whose keys act on every screen."""
-MODIFIERS = re.compile(r"(?:(?:ctrl|shift|alt|meta|super|hyper)\+)*", re.IGNORECASE)
+MODIFIERS = re.compile(r"(?:(ctrl|shift|alt|meta|super|hyper)\+(?!.*\1\+.))*", re.IGNORECASE)
 PRINTED = {shown: name for name, shown in PRINTED_KEYS.items() if not shown.isascii() or len(shown) > 1} | {
     "return": "enter",
     "del": "delete",
 }
 """Names of keys by what is printed on them."""
-NAMED = frozenset(key.value for key in Keys) | frozenset(KEY_ALIASES)
+NAMED = frozenset(key.value for key in Keys if not key.value.startswith("<")) | frozenset(KEY_ALIASES)
+SENT_AS = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+left_square_bracket": "esc", "ctrl+h": "backspace"}
+"""Keys for which terminals send another one, by that one."""
+SENT_ALSO_AS = {"ctrl+space": "ctrl+space,ctrl+at"}
+"""Keys that terminals name in several ways."""
+FIXED = {"ctrl+c": "copies what is selected, and in a text field", "ctrl+q": "leaves the workbench, also from a dialog"}
+"""Keys that cannot be chosen, by what they do."""
 
 
 class KeysError(SkillosError):
@@ -100,11 +108,11 @@ def _keys_of(kind: type) -> list[Owned]:
 def read_keys(path: Path) -> Chosen:
     """The keys of a file. Raises `KeysError` if it cannot be read, or is no TOML."""
     try:
-        text = path.read_text(encoding="utf-8")
-        values = dict(_flat(loads(text)))
+        text, table = read_toml(path)
+        values = dict(_flat(table))
     except OSError as error:
         raise KeysError(f"the keys {path} cannot be read: {error.strerror}") from error
-    except (TomlFault, ValueError, RecursionError) as error:
+    except (TomlFault, RecursionError) as error:
         raise KeysError(f"the keys {path} cannot be used: {error}") from error
     lines = Lines(text)
     known = {each.id: each for each in all_keys()}
@@ -114,17 +122,32 @@ def read_keys(path: Path) -> Chosen:
         names = [str(key) for key in value] if isinstance(value, list) else [value]
         keys = [key_name(key) if isinstance(key, str) else "" for key in names]
         if name not in known:
-            troubles[name] = f"there is no action {name!r}; `skillos-tui --keys-list` lists them"
-        elif not keys or not all(keys):
-            troubles[name] = f"{value!r} is no key; {known[name].key.shown} stays"
+            near = get_close_matches(name, known, 1)
+            hint = f"; do you mean {near[0]!r}?" if near else ";"
+            troubles[name] = f"there is no action {name!r}{hint} `skillos-tui --keys-list` lists them"
+        elif why := _unusable(value, keys):
+            troubles[name] = f"{why}; {known[name].key.shown} stays"
         else:
-            chosen[name] = ",".join(keys)
+            chosen[name] = ",".join(SENT_ALSO_AS.get(key, key) for key in keys)
     while (clash := _clash(chosen, known)) is not None:
         name, key, other = clash
         del chosen[name]
         troubles[name] = f"{key} is the key of {other.id!r} ({other.key.label}) already; {known[name].key.shown} stays"
     told = tuple(f"{path}, line {lines[name]}: {trouble}." for name, trouble in troubles.items())
     return Chosen(OwnKeys(chosen), told)
+
+
+def _unusable(value: object, keys: Sequence[str]) -> str:
+    """Why the keys that were written as `value` cannot be chosen; "" where they can."""
+    if not keys or not all(keys):
+        return f"{value!r} is no key"
+    for key in keys:
+        shown = printed(key)
+        if key in SENT_AS:
+            return f"{shown} is no key of its own: terminals send {SENT_AS[key]} for it"
+        if key in FIXED:
+            return f"{shown} cannot be chosen: it {FIXED[key]}"
+    return ""
 
 
 def _clash(chosen: dict[str, str], known: Mapping[str, Owned]) -> tuple[str, str, Owned] | None:
@@ -138,7 +161,7 @@ def _clash(chosen: dict[str, str], known: Mapping[str, Owned]) -> tuple[str, str
             taken = set(chosen.get(other.id, other.key.keys).split(","))
             both = [key for key in chosen[name].split(",") if key in taken]
             if both:
-                return name, Key(both[0], "", "", "").shown, other
+                return name, printed(both[0]), other
     return None
 
 

@@ -207,12 +207,12 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
 
     # Copying
 
-    def copy(self, text: str) -> None:
-        """Copy a text to the person's clipboard, as far as terminals take it, and say how much that was."""
+    def copy(self, text: str, also: str = "") -> None:
+        """Copy a text to the person's clipboard, as far as terminals take it, and say how much that was, and `also` this."""
         from skillos_tui.terminal import clipboard
 
         if not text.strip():
-            self.answer("There is nothing to copy here.")
+            self.answer(f"There is nothing to copy here{also}.")
             return
         part = clipboard.bounded(text)
         if clipboard.in_tmux():
@@ -221,7 +221,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
             self.copy_to_clipboard(part)
         lines, total = part.count("\n") + 1, text.count("\n") + 1
         rest = "" if part == text else f", the first of {total:,}; the rest is too long"
-        self.answer(f"copied {counted(lines, 'line')}{rest}", "accent")
+        self.answer(f"copied {counted(lines, 'line')}{rest}{also}", "accent")
 
     def _copy_through_tmux(self, text: str) -> None:
         """In a thread: give the text to tmux, and to the terminal if tmux refuses it."""

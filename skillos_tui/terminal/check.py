@@ -35,6 +35,13 @@ def trouble() -> str:
     return ""
 
 
+def few_colours() -> bool:
+    """Whether the terminal is taken for one of 16 colours, to which Rich then reduces all others."""
+    from rich.console import Console
+
+    return Console(force_terminal=True).color_system == "standard"
+
+
 def say_error(text: str) -> None:
     """Write to the standard error that the program was started with, if there is one; the app catches `sys.stderr`."""
     if sys.__stderr__ is not None:

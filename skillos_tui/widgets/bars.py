@@ -22,6 +22,8 @@ Fitting = Callable[[int], Line]
 class Bar(Pane, can_focus=False):
     """A pane of one line without a border."""
 
+    CAN_FREEZE = False
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="bar")
         self.line: Line | Fitting = line()

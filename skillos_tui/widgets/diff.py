@@ -38,6 +38,12 @@ MAX_DRAWN = 2000
 """The most drawn rows that are kept."""
 
 
+LEGEND = (
+    ("step 2 · g1 r7 p2", "where the edit was proposed: position 2 of rollout 7 of group 1 in step 2"),
+    ("+5 -2", "the lines that it adds and removes"),
+)
+
+
 class DiffPane(Pane):
     """One change of one skill. With `context`, only the lines around what changed. Posts `Built`."""
 
@@ -86,6 +92,12 @@ class DiffPane(Pane):
     def summary(self) -> str:
         """The kind of the change and its size."""
         return _summary(self._found)
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "Edit", LEGEND
+
+    def meanings(self) -> Sequence[str]:
+        return "+5 -2: lines added, removed", "g1 r7 p2: group, rollout, position of the step"
 
     def show(self, change: Change | None, left: Collection[int] = ()) -> None:
         """Show this change, from its first line if it is another one than before."""

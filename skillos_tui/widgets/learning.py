@@ -33,7 +33,16 @@ LEGEND = (
         "success on held-out groups: the first measurement and the newest; the groups are the same each time",
     ),
     ("▲ better, ▼ worse", "the 95 % interval of the groups' changes, in brackets, does not hold 0"),
+    ("n/m, not measured", "no episode gave an outcome; it is never 0"),
     ("≈ no change shown", "the interval holds 0: there is no change, or it is too small for so many groups"),
+)
+
+
+NOTE = (
+    "success, first → newest",
+    "▲ ▼ 95 % interval without 0, ≈ with 0",
+    "n/m: not measured",
+    "enter: the measurements",
 )
 
 
@@ -62,6 +71,9 @@ class LearningBar(Bar, can_focus=True):
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         return QUESTION, LEGEND
+
+    def meanings(self) -> Sequence[str]:
+        return NOTE
 
     def target(self) -> Target:
         return Target("evaluation")

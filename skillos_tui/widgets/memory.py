@@ -43,6 +43,15 @@ WITH_ROW = frozenset({"available", "engine", "gpu"})
 NAMES = {"kv_cache": "KV cache", "torch": "PyTorch"}
 """How a person calls a figure, where that is not its name."""
 MAX_REASONS = 12
+LEGEND = (
+    ("available 21.3 / 23.5", "memory that programs can still have, of all that there is"),
+    ("guard at", "with less than this available, the engine pauses the run by itself"),
+    ("pressure", "the share of the time in which tasks waited for memory"),
+    ("torch", "what PyTorch has allocated on the GPU, and reserved for later"),
+    ("KV cache, prefix hits", "of a model server: its cache of attention, and the prompts that it found there"),
+    ("n/a", "not known; the reason is beside it"),
+)
+NOTE = ("available / all memory", "guard: below it the run pauses", "n/a: not known")
 
 
 class MemoryPane(Pane):
@@ -60,6 +69,12 @@ class MemoryPane(Pane):
         """Show the memory of this run: as it is now, or as it was."""
         self.view, self.past = view, past
         self._fold()
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "Memory", LEGEND
+
+    def meanings(self) -> Sequence[str]:
+        return NOTE
 
     def target(self) -> Target | None:
         return Target("system", "memory")

@@ -60,6 +60,8 @@ class Pane(Widget, can_focus=True):
     KEYS: ClassVar[tuple[Key, ...]] = PANE_KEYS
     BINDINGS = bindings(PANE_KEYS)
     ALLOW_SELECT = True
+    CAN_FREEZE: ClassVar[bool] = True
+    """False where no border could say that it is frozen."""
     follow = False
     words = True
 
@@ -69,7 +71,7 @@ class Pane(Widget, can_focus=True):
         self.top = 0
         self._at_end = True
         self._goal: tuple[int, float] | None = None
-        self._titles = ("", "")
+        self._titles = self._frozen_titles = ("", "")
         self.frozen = False
         self._news = 0
         self._dragging = False
@@ -104,6 +106,10 @@ class Pane(Widget, can_focus=True):
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         """What the pane's figures mean, for the `?` screen: a heading, and each figure's name and meaning."""
         return "", ()
+
+    def meanings(self) -> Sequence[str]:
+        """What the figures mean, in short, for the line at the bottom, the most important first."""
+        return [f"{name}: {meaning}" for name, meaning in self.legend()[1]]
 
     def renew(self) -> None:
         """Build the lines again and repaint the rows that differ."""

@@ -40,8 +40,11 @@ LEAST_CURVE = 30
 MANY_INVALID = 0.1
 OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
 
-NOTE = "r_task success · r_fc valid calls · r_cnt content, judged · r_comp short repository"
+NOTE = ("r_task success", "r_fc valid calls", "r_cnt content", "r_comp brevity")
 """What the names of the rewards mean, shown while the pane has the focus."""
+SHORT_NOTE = ("fc calls", "cnt content", "comp brevity")
+FRAME = 8
+"""Cells of the border beside its text."""
 SIGNS = (
     ("━━━━├──┤", "r, with the standard deviation of r inside a group to both sides"),
     ("reward std ▄▇▆█", "the standard deviation of r inside a group, mean; the bars are the groups; 0 teaches nothing"),
@@ -65,7 +68,7 @@ class RewardPane(Pane):
     def switch(self) -> None:
         """Show every metric of the last step, or the reward again."""
         self._metrics = not self._metrics
-        self._retitle(NOTE if self.has_focus else "")
+        self._retitle(self.has_focus)
         self.top = 0
         self.renew()
 
@@ -75,14 +78,23 @@ class RewardPane(Pane):
         title, figures = legend()
         return title, [*SIGNS, *figures]
 
+    def meanings(self) -> Sequence[str]:
+        return [*NOTE, *(f"{name}: {meaning}" for name, meaning in SIGNS)]
+
     def on_focus(self) -> None:
-        self._retitle(NOTE)
+        self._retitle(True)
 
     def on_blur(self) -> None:
-        self._retitle()
+        self._retitle(False)
 
-    def _retitle(self, note: str = "") -> None:
-        self.retitle("Metrics" if self._metrics else self._title, note)
+    def on_resize(self) -> None:
+        self._retitle(self.has_focus)
+
+    def _retitle(self, focused: bool) -> None:
+        """Show the title, and in the focused pane what the names mean, as long as there is room."""
+        notes = [" · ".join(note) for note in (NOTE, SHORT_NOTE)]
+        fitting = [note for note in notes if len(note) <= self.outer_size.width - FRAME]
+        self.retitle("Metrics" if self._metrics else self._title, fitting[0] if focused and fitting else "")
 
     def target(self) -> Target:
         return Target("rewards", "parts")

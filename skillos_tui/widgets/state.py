@@ -30,8 +30,8 @@ STATES: dict[ShownState, str] = {
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
 SHORTENED = tuple(
-    "run work note work bar phase note work run phase policy state step policy "
-    "state state state state phase phase step".split()
+    "run work note bar phase note work run phase policy step state policy "
+    "state state state state step step phase phase step".split()
 )
 BARS = ("axis:  │  ", "axis: · ")
 """What separates two pieces."""
@@ -58,7 +58,7 @@ def state_line(
         "policy": _policy(view.settings.policy),
         "note": [line(f"warn:{note}" if note else "") for note in _notes(view.note)],
         "phase": _phase(progress, silent) if progress else [line()],
-        "step": _step(view, progress),
+        "step": _step(view, progress, timed=shown in AT_WORK and not silent),
         "work": _work(view, progress),
         "run": [line(f"muted:{each}") for each in (name, short_name(name), shortest_name(name))],
     }
@@ -132,6 +132,7 @@ def _phase(progress: Progress, silent: int) -> Piece:
             f"chart: {meter(progress, METER // 2)}" if count else "",
             f"muted: {left} left" if left else "",
         ),
+        line(f"accent:{f'{name}{count}'.strip()}", f"muted: {left} left" if left else ""),
         line(f"accent:{f'{name}{count}'.strip()}", f"muted: {left}" if left else ""),
         line(f"accent:{f'{name}{count}'.strip()}"),
     ]
@@ -149,29 +150,39 @@ def time_left(progress: Progress) -> str:
     return duration(progress.seconds / progress.done * left) if progress.done > 0 and left > 0 else ""
 
 
-def _step(view: RunView, progress: Progress | None) -> Piece:
-    """The present step and how many are planned. Empty before the first step if a phase is shown."""
+def _step(view: RunView, progress: Progress | None, *, timed: bool) -> Piece:
+    """The present step, how many are planned, and the time left. Empty before the first step if a phase is shown."""
     if progress and not view.step:
         return [line()]
     whole = line(f"muted:{view.unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
     short = line(f"strong:{view.step}", f"muted:/{view.planned}" if view.planned else "")
-    return [whole, short, line()] if progress else [whole, short]
+    none = [line()] if progress else []
+    pace, steps = _pace(view), view.planned - view.history.newest
+    if not timed or not pace or steps <= 0:
+        return [whole, short, short, short, *none]
+    left = duration(pace * steps)
+    return [
+        Line((*whole.spans, (f", about {left} left", "muted"))),
+        *(Line((*short.spans, (f", {time}", "muted"))) for time in (f"{left} left", left)),
+        short,
+        *none,
+    ]
+
+
+def _pace(view: RunView) -> float | None:
+    """Seconds a step over the last five of a train run; None before one has ended."""
+    steps = view.history.steps
+    last = [steps[step] for step in sorted(steps)[-5:]]
+    return sum(step.seconds for step in last) / len(last) if last and view.trains else None
 
 
 def _work(view: RunView, progress: Progress | None) -> Piece:
-    """The kind of the run, its profile, seconds a step over the last five, and the time left at that pace."""
+    """The kind of the run, its profile, and seconds a step."""
     what = [f":{view.kind}", f"muted: {view.profile}"]
-    steps = view.history.steps
-    last = [steps[step] for step in sorted(steps)[-5:]]
     if not view.kind:
         return [line()]
-    if not last or not view.trains:
-        return [line(*what), line(*what), line(*what), line()]
-    seconds = sum(step.seconds for step in last) / len(last)
-    pace = f"muted:, {seconds:.1f} s a {view.unit}"
-    left = (view.planned - view.history.newest) * seconds
-    time = f"muted:, about {duration(left)} left" if left > 0 and view.state == "running" else ""
-    return [line(*what, pace, time), line(*what, pace), line(*what), line()]
+    pace = _pace(view)
+    return [line(*what, f"muted:, {pace:.1f} s a {view.unit}" if pace is not None else ""), line(*what), line()]
 
 
 def duration(seconds: float) -> str:

@@ -22,6 +22,10 @@ NAME = "SkillOS"
 STATE_CELLS = 40
 """The cells that a state with step, phase, progress, time left and the shortest name of the run needs; a form of the screens
 leaves it as many."""
+FOLDER_CELLS = 20
+"""The cells that a form leaves for the path of a folder of skills."""
+NO_RUN_CELLS = 6
+"""The cells that a form leaves where nothing is open."""
 SHORT_NAMES = {"evaluation": "Eval"}
 OF_A_RUN = frozenset(("live", "review", "rollouts", "rewards", "evaluation"))
 """The screens that need an open run."""
@@ -61,7 +65,9 @@ class StateBar(Bar):
         self.show(state)
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        least = STATE_CELLS if self.workbench.path is not None else width_of(self._state(width))
+        least = STATE_CELLS
+        if self.workbench.path is None:
+            least = width_of(self._state(FOLDER_CELLS if self.workbench.skills is not None else NO_RUN_CELLS))
         for form in FORMS:
             tabs = self._tabs(form)
             left = max(0, width - width_of(tabs) - 2)

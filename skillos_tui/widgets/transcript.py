@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from engine.core.events import CompletionMade, CurationMade, CurationSkipped, EpisodeEnded, TurnTaken
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
+LEGEND = (
+    ("position", "one task of a rollout; the later ones are played with what the curator wrote before"),
+    ("skills a-name 1.44", "the skills that the executor was shown, with the scores of the search for the task"),
+    ("✓ ✗ ?", "succeeded, failed, not measured; of a call of the curator: valid, or not, with the reason"),
+    ("(invalid)", "an action that was not admissible"),
+    ("judge 0.62, rubric 0.50", "the judge's score of what the curator wrote, and that of the rule-based rubric"),
+)
+NOTE = ("position: a task", "skills: those shown, and their scores", "✓ ✗ ? succeeded, failed, n/m")
 MAX_BRIEFING = 400
 """Characters of a briefing that are shown."""
 MAX_COMPLETION = 200
@@ -41,6 +49,12 @@ class TranscriptPane(Pane):
         self.waiting = "Waiting for the first episode …"
         self._starts: list[tuple[int, PositionId]] = []
         """The first row of each episode."""
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "Transcript", LEGEND
+
+    def meanings(self) -> Sequence[str]:
+        return NOTE
 
     def show(self, episodes: list[Episode], view: RunView) -> None:
         """Show these episodes of the run."""

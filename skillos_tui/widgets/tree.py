@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from engine.skills.repo.rule import LeftOut
 
 SIGNS = {"insert": "good:+", "update": "warn:~", "delete": "bad:-"}
+LEGEND = (
+    ("+ ~ -", "a new, a changed, a removed skill; in the repository those of the newest five edits"),
+    ("repository", "the skills that were approved"),
+    ("waiting", "the edits that wait for your decision, the newest first"),
+    ("fork", "the repository of the rollout that is followed (g group, r rollout), with what its curator wrote"),
+    ("left out", "files of the repository that are no skills; beside them is why"),
+)
+NOTE = ("+ new", "~ changed", "- removed", "fork: a rollout's own (g group, r rollout)")
 MAX_SHOWN_EDITS = 6
 MAX_SHOWN_LEFT = 6
 
@@ -47,6 +55,12 @@ class SkillTree(ListPane):
         self.left_out: tuple[LeftOut, ...] = ()
         self._folded: set[str] = set()
         self._leaves: tuple[object, list[Item]] = (None, [])
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "Skills and edits", LEGEND
+
+    def meanings(self) -> Sequence[str]:
+        return NOTE
 
     def show(self, view: RunView, names: tuple[str, ...] | None, left_out: tuple[LeftOut, ...] = ()) -> None:
         """Show this run; `names` are the skills of its repository, None while they have not been read."""

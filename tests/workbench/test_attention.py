@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from engine.core.events import Alarm, AlarmsChecked, StateChanged
+from skillos_tui import attention
 from skillos_tui.attention import FILE, AttentionError, How, Watch, read_how, run_command, sequences
 from skillos_tui.model.folding import fold
 from tests.workbench.ptys import Terminal
@@ -54,12 +57,28 @@ def test_hostile_text_cannot_leave_its_sequence() -> None:
     assert sequences(How(bell=False), "x", tmux=True).startswith("\x1bPtmux;\x1b\x1b]9;")
 
 
-@pytest.mark.parametrize("text", ["bell = 3", "belll = true", "command = 'a \"b'", "[", "\x00"])
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\nbell = 3", "line 2: bell is true or false"),
+        ("bell = true\nbelll = true", "line 2: there is no 'belll'; there are bell, notify, command"),
+        ("# mine\n\ncommand = 'a \"b'", "line 3: the command cannot be split into words"),
+        ("command = ['a']", "line 1: command is a text"),
+        ("[bell]\nsound = 1", "line 1: bell is true or false"),
+        ("[", "line 1: "),
+        ("\x00", "line 1: "),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(AttentionError, match=FILE):
+    with pytest.raises(AttentionError, match=f"{FILE} cannot be used: {told}"):
         read_how(tmp_path / FILE)
     assert read_how(tmp_path / "absent.toml") == How()
+
+
+def test_a_file_may_begin_with_the_mark_of_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("bell = false", encoding="utf-8-sig")
+    assert read_how(tmp_path / FILE) == How(bell=False)
 
 
 def test_the_command_gets_the_text_as_one_argument_and_its_failure_is_named(tmp_path: Path) -> None:
@@ -71,6 +90,44 @@ def test_the_command_gets_the_text_as_one_argument_and_its_failure_is_named(tmp_
     for command in ("/no/such/program", "false"):
         with pytest.raises(AttentionError, match=FILE):
             run_command(command, "x")
+
+
+def test_what_a_command_starts_in_the_background_is_not_waited_for() -> None:
+    begun = time.monotonic()
+    run_command("sh -c 'sleep 60 &'", "x")
+    assert time.monotonic() - begun < 20
+
+
+def test_what_a_command_writes_is_not_kept_but_for_the_reason_of_its_failure(tmp_path: Path) -> None:
+    tracemalloc.start()
+    run_command("sh -c 'head -c 50000000 /dev/zero; head -c 50000000 /dev/zero >&2'", "x")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    script = tmp_path / "call.sh"
+    script.write_text("printf 'no sound\\n\\033[31m card' >&2; exit 3")
+    with pytest.raises(AttentionError, match=r"status 3: sh .*call\.sh: no sound ␛\[31m card$"):
+        run_command(f"sh {script}", "x")
+
+
+def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "COMMAND_SECONDS", 0.5)
+    script = tmp_path / "hangs.sh"
+    script.write_text(f"sleep 300 & echo $! > {tmp_path}/child; wait\n")
+    with pytest.raises(AttentionError, match=r"did not end within 0\.5 s: sh .*hangs\.sh"):
+        run_command(f"sh {script}", "x")
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 20
+    while is_alive(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody waits for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 async def test_a_live_edit_runs_the_command_and_one_of_the_past_does_not(tmp_path: Path) -> None:
@@ -85,6 +142,23 @@ async def test_a_live_edit_runs_the_command_and_one_of_the_past_does_not(tmp_pat
         run.append(StateChanged("finished"))
         await until(pilot, lambda: (tmp_path / "got").exists())
         assert (tmp_path / "got").read_text() == "the run has finished\n"
+
+
+def test_a_command_that_hangs_does_not_keep_the_workbench_from_ending(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", state="running")
+    script = tmp_path / "hangs.sh"
+    script.write_text(f"echo $$ > {tmp_path}/called\nexec sleep 20\n")
+    (tmp_path / "config" / "skillos-tui").mkdir(parents=True)
+    (tmp_path / "config" / "skillos-tui" / FILE).write_text(f'command = "sh {script}"')
+    home = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    with Terminal(str(run.path), "--theme", "dark", environment=home) as terminal:
+        terminal.until("r_task")
+        run.append(StateChanged("finished"))
+        terminal.until(lambda: (tmp_path / "called").exists())
+        begun = time.monotonic()
+        terminal.press(b"q")
+        assert terminal.wait() == 0
+        assert time.monotonic() - begun < 12
 
 
 def test_the_terminal_gets_bell_and_notification(tmp_path: Path) -> None:

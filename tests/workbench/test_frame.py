@@ -78,6 +78,24 @@ async def test_a_frozen_list_counts_new_items_and_what_keys_decide_on_cannot_be_
         await until(pilot, "The panes of this screen cannot be frozen")
 
 
+@pytest.mark.parametrize("screen", [*TABS, "home"])
+async def test_what_is_frozen_says_so_and_what_cannot_say_it_is_not_frozen(tmp_path: Path, screen: str) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "r_task")
+        await pilot.app.go(Target(screen))
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        for name in pilot.app.screen.PANES:
+            pane = pilot.app.screen.query_one(f"#{name}", Pane)
+            if not pane.has_class("-empty"):
+                pilot.app.screen.go_to(name)
+                await pilot.press("f")
+                await pilot.pause()
+                told = "frozen" in str(pane.border_title) if pane.frozen else "cannot be frozen" in on_screen(pilot)
+                assert told, name
+                await pilot.press("f")
+
+
 async def test_borders_move_by_keys_and_stay_at_the_next_start(run: Path, tmp_path: Path) -> None:
     session = Session(tmp_path / "state")
     async with workbench(run, session=session) as pilot:
@@ -122,6 +140,28 @@ async def test_the_bar_explains_the_figures_of_the_pane_that_has_the_focus(run: 
         await until(pilot, f"{name}: {meaning}"[:60])
         await pilot.press("j")
         await until(pilot, "q quit")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_what_each_pane_of_live_abbreviates_is_explained_in_whole_words_and_in_the_sheet(
+    run: Path, size: tuple[int, int]
+) -> None:
+    async with workbench(run, size=size) as pilot:
+        await until(pilot, "·4")
+        screen = pilot.app.screen
+        for _ in screen.PANES:  # type: ignore[attr-defined]
+            await pilot.press("tab")
+            await pilot.pause()
+            told = screen_lines(pilot)[-1].strip()
+            parts = [part for part in told.split(" · ") if part != "? more"]
+            meanings = list(current(pilot).meanings())
+            assert len(parts) > 1 and parts == meanings[: len(parts)] and "…" not in told, current(pilot).id
+            assert ("? more" in told) == (len(parts) < len(meanings))
+            if current(pilot).id == "rewards":
+                assert all(name in told for name in ("r_task", "r_fc", "r_cnt", "r_comp"))
+                assert "comp brevity ─╯" in on_screen(pilot)
+        await pilot.press("question_mark", "slash", *"proposed")
+        await until(pilot, "where the edit was proposed: position 2")
 
 
 # The mouse
@@ -209,7 +249,7 @@ async def test_without_a_selection_the_row_or_the_edit_is_copied(run: Path, monk
     async with workbench(run) as pilot:
         await until(pilot, "Review·4")
         await pilot.press("tab", "j", "ctrl+c")
-        await until(pilot, "copied 1 line")
+        await until(pilot, "copied 1 line; q leaves the workbench")
         assert pilot.app.clipboard.strip() in on_screen(pilot)
         await pilot.press("tab", "y")
         await until(pilot, lambda: "name: find-" in pilot.app.clipboard)

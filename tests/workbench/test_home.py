@@ -32,6 +32,12 @@ async def test_a_fresh_machine_offers_training_on_enter(tmp_path: Path) -> None:
         assert "Train the pocket model" in on_screen(pilot) and "Live curation" in on_screen(pilot)
 
 
+async def test_the_screens_have_their_names_at_80_columns_where_nothing_is_open(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path, size=(80, 24)) as pilot:
+        await until(pilot, "No runs yet")
+        assert "1 Live 2 Review 3 Skills 4 Rollouts 5 Rewards 6 Eval 7 Runs 8 System    no run" in on_screen(pilot)
+
+
 async def test_runs_are_listed_newest_first_with_their_state_and_enter_opens_the_newest(tmp_path: Path) -> None:
     for name in ("a-first", "b-second"):
         record_training(tmp_path / name, steps=2, planned=12).close()

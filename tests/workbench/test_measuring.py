@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,18 @@ def test_a_phase_ends_with_the_event_that_ends_it(end: AnyEvent) -> None:
     phase = "rollouts" if isinstance(end, MeasurementStarted) else "measuring"
     view = folded(TRAIN, progress(phase, 3, 9, 1.0), end)
     assert view.progress is None
+
+
+@pytest.mark.parametrize("phase", [progress("rollouts", 73, 160, 3.0), progress("update", what="of step 2"), None])
+@pytest.mark.parametrize("width", [130, 60, 55, 48])
+def test_the_time_left_for_the_run_stands_with_its_steps(phase: Progress | None, width: int) -> None:
+    view = folded(TRAIN, *step_events(1), *([phase] if phase else []))
+    line = state(view, width=width)
+    assert len(line) <= width
+    if width > 55 or phase is None or phase.phase == "update":
+        assert re.search(r"1(/| of )40, (about )?\d+ min left", line), line
+    assert "left" not in state(view, "paused", width=width)
+    assert not re.search("40, .*left", state(view, silent=60, width=width))
 
 
 def test_running_again_ends_no_phase_and_a_new_phase_takes_the_place_of_the_one_before() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from skillos_tui.app import SkillosApp
 from skillos_tui.command import Refused, main, own_keys
-from skillos_tui.keymap import OwnKeys
+from skillos_tui.keymap import OwnKeys, printed
 from skillos_tui.screens.own_keys import GENERAL, KeysError, all_keys, key_name, read_keys, table
 from skillos_tui.screens.registry import SCREENS
 from skillos_tui.themes import Themes
@@ -60,6 +60,57 @@ def test_what_is_wrong_is_named_with_its_line_and_the_shipped_key_stays(tmp_path
         (7, "2 is the key of 'app.review' (review) already; u stays"),
     ):
         assert any(f"line {line}: " in text and words in text for text in chosen.troubles), (words, told)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("ctrl+m", "ctrl+m is no key of its own: terminals send enter for it"),
+        ("Ctrl+I", "ctrl+i is no key of its own: terminals send tab for it"),
+        ("ctrl+[", "ctrl+[ is no key of its own: terminals send esc for it"),
+        ("ctrl+H", "ctrl+h is no key of its own: terminals send backspace for it"),
+        ("ctrl+c", "ctrl+c cannot be chosen"),
+        ("ctrl+q", "ctrl+q cannot be chosen"),
+        ("<any>", "is no key"),
+        ("<scroll-up>", "is no key"),
+        ("ctrl+ctrl+a", "is no key"),
+    ],
+)
+def test_a_key_that_no_terminal_sends_or_that_is_fixed_is_named(tmp_path: Path, key: str, why: str) -> None:
+    read = read_keys(file(tmp_path, f'"live.stop" = "{key}"\n'))
+    assert not read.keys.chosen and why in read.troubles[0] and "line 1: " in read.troubles[0]
+
+
+def test_an_unknown_action_is_named_with_the_nearest_and_a_file_may_begin_with_the_mark_of_its_encoding(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text('[review]\naprove = "x"\nveto = "ctrl+space"\n', encoding="utf-8-sig")
+    read = read_keys(path)
+    assert read.keys.chosen == {"review.veto": "ctrl+space,ctrl+at"}
+    assert "line 2: there is no action 'review.aprove'; do you mean 'review.approve'?" in read.troubles[0]
+    path.write_bytes(b'"review.veto" = "x"\n"review.undo" = "\xe9"\n')
+    with pytest.raises(KeysError, match="line 2: it is not UTF-8"):
+        read_keys(path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *"!@#$%^&*()_-=[]{};:',.<>/?|~ABcé🙂あ",
+        "ctrl+]",
+        "ctrl+_",
+        "alt+.",
+        "f5",
+        "tab",
+        "space",
+        "enter",
+        "delete",
+        "home",
+    ],
+)
+def test_a_key_is_shown_as_it_is_written(written: str) -> None:
+    assert printed(key_name(written)) == written
 
 
 def test_two_actions_may_exchange_their_keys_but_not_share_one(tmp_path: Path) -> None:

@@ -102,6 +102,28 @@ def test_a_theme_of_another_kind_is_named_as_a_problem(tmp_path: Path, name: str
     assert "a theme is a TOML file, whose name ends with .toml" in themes.problems()[name]
 
 
+def test_a_folder_of_themes_that_cannot_be_read_leaves_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    assert list(Themes.find(tmp_path / "file")) == list(Themes.find(tmp_path / "none")) == list(Themes.find())
+
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    themes = Themes.find(tmp_path)
+    assert (
+        themes["dark"].textual.dark and f"the themes in {tmp_path} cannot be read" in themes.problems()[str(tmp_path)]
+    )
+
+
+def test_a_theme_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(DARK.replace(NAME, 'name = "gr\u00fcn"').encode("latin-1"))
+    with pytest.raises(ThemeError, match=r"mine\.toml cannot be used: line 3: it is not UTF-8 \(byte 0xfc\)"):
+        Themes.find(tmp_path)["mine"]
+
+
 def test_a_theme_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").mkdir()
     themes = Themes.find(tmp_path)
@@ -140,6 +162,22 @@ def test_the_terminal_s_own_colours_are_used_by_its_theme(record: Path) -> None:
         terminal.until("Executor")
         sent = terminal.output
     assert b"38;2;" not in sent and b"48;2;" not in sent
+
+
+@pytest.mark.parametrize(
+    ("term", "colorterm", "own"),
+    [("xterm", "", True), ("linux", "", True), ("screen-256color", "", False), ("xterm", "truecolor", False)],
+)
+def test_a_terminal_of_16_colours_has_the_theme_of_them_unless_another_is_chosen(
+    record: Path, term: str, colorterm: str, own: bool
+) -> None:
+    environment = {"TERM": term, "COLORTERM": colorterm}
+    for arguments, expected in (((), own), (("--theme", "dark"), False)):
+        with Terminal(str(record), *arguments, environment=environment) as terminal:
+            terminal.until("Executor")
+            assert (re.search(rb"\x1b\[([0-9]+;)*4[08](;[0-9]+)*m", terminal.output) is None) is expected, (
+                "the background is its own"
+            )
 
 
 @pytest.mark.parametrize(

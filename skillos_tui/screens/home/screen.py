@@ -40,6 +40,7 @@ class HomeScreen(FullScreen):
     )
     BINDINGS = bindings(KEYS)
     PANES = ("runs",)
+    CAN_FREEZE = False
 
     def __init__(self) -> None:
         super().__init__()
