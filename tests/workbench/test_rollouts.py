@@ -276,6 +276,34 @@ async def test_the_bars_of_r_select_rollouts(scored: Run) -> None:
         assert tree(pilot).only is None and bars.chosen is None
 
 
+async def test_enter_goes_from_a_bar_to_its_rollouts_and_the_record_names_the_key_of_its_links(scored: Run) -> None:
+    async with rollouts(scored) as pilot:
+        await until(pilot, "r of 3 rollouts")
+        screen(pilot).go_to("bars")
+        await pilot.press("enter")
+        assert "→ chooses a bar" in on_screen(pilot)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: tree(pilot).has_focus)
+        await until(pilot, lambda: tree(pilot).only is not None)
+        screen(pilot).go_to("detail")
+        await until(pilot, lambda: bool(record(pilot)))
+        await pilot.press("enter")
+        assert "n goes to the next line" in on_screen(pilot)
+
+
+async def test_a_selection_is_kept_on_the_way_back_to_a_rollout_that_it_shows(scored: Run) -> None:
+    async with rollouts(scored) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: len(tree(pilot).only or ()) == 1)
+        (only,) = tree(pilot).only or ()
+        await pilot.app.go(Target("rewards"))  # type: ignore[attr-defined]
+        await pilot.app.go(Target("rollouts", only.text))  # type: ignore[attr-defined]
+        await until(pilot, lambda: tree(pilot).value == only.text)
+        assert tree(pilot).only == {only}
+        await pilot.app.go(Target("rollouts", "1/g0/r2" if only.text != "1/g0/r2" else "1/g0/r1"))  # type: ignore[attr-defined]
+        await until(pilot, lambda: tree(pilot).only is None)
+
+
 async def test_outcomes_and_tasks_select_rollouts(scored: Run) -> None:
     async with rollouts(scored) as pilot:
         await pilot.press("o")

@@ -25,7 +25,7 @@ from skillos_tui.client import rollouts as ask
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.client.rollouts import Compared, Described, Searched
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
-from skillos_tui.model.target import Target
+from skillos_tui.model.target import SHOWN, Target
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.rollouts.comparing import side_by_side
@@ -308,7 +308,9 @@ class RolloutsScreen(SelectingScreen):
         if self.levels.found is not None:
             return f"/{self._searched}"
         spot = self._wanted or self.levels.spot
-        return spot.text if spot is not None and (self.levels.moved or self._wanted is not None) else ""
+        if spot is not None and (self.levels.moved or self._wanted is not None):
+            return spot.text
+        return f"{SHOWN}{self.chosen.shown}" if self.chosen.shown else ""
 
     def arrive(self, at: str) -> None:
         if at.startswith("/"):
@@ -316,14 +318,21 @@ class RolloutsScreen(SelectingScreen):
             self.go_to("tree")
             self._search()
             return
+        shown = at.removeprefix(SHOWN) if at.startswith(SHOWN) else ""
         spot = spot_of(at)
-        if spot is None:
+        if spot is None and not shown:
             return
         self._close_field()
         self._end_comparison()
         if self.levels.found is not None:
             self.levels.show_found(None, Query())
-        if self.levels.only is not None:
+        if spot is None:
+            self._wanted, self.levels.moved, self.bars.chosen = None, False, None
+            self.bars.renew()
+            self.change(Selection(shown=shown))
+            self.go_to("tree")
+            return
+        if self.levels.hides(spot):
             self.action_show_all()
         self._wanted = spot
         self.levels.moved = True

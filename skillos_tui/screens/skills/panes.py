@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from textual.message import Message
+
 from engine.core.text import counted
 from engine.runs.usage import Used
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.model.shelf import MAX_FOUND
-from skillos_tui.model.target import Target
+from skillos_tui.model.target import SHOWN, Target
 from skillos_tui.model.view import Change
 from skillos_tui.render.markdown import markdown_lines
 from skillos_tui.render.text import Line, clip, fit, line, safe, text_lines
@@ -33,6 +35,14 @@ SHORT = 8
 UNCOMMITTED = "uncommitted"
 """The place in the history of what was changed by hand since the newest commit."""
 HELP = "help: not measured (an evaluation of the same tasks with and without it measures it)"
+
+
+class Entered(Message):
+    """A person goes on to the pane of this name."""
+
+    def __init__(self, pane: str) -> None:
+        super().__init__()
+        self.pane = pane
 
 
 class SkillList(ListPane):
@@ -104,6 +114,10 @@ class SkillList(ListPane):
             Item(line(f"chart:{found.score:6.2f} ", f":{found.name}"), found.name),
             Item(line(f"muted:       {parts}{more}", indent=7), whole=True),
         ]
+
+    async def action_lead(self) -> None:
+        """Go to the text of the skill."""
+        self.post_message(Entered("page"))
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         return "The list of skills", (
@@ -189,8 +203,13 @@ class SkillPage(ListPane):
         return self.page.text or "" if self.page is not None else ""
 
     def target(self) -> Target | None:
-        """The task that caused the line under the cursor, else the commit of the line."""
-        if self.view != "blame" or self.blamed is None or not isinstance(self.value, int) or self.page is None:
+        """The task that caused the line under the cursor, else the commit of the line; of the text, the rollouts in which
+        the skill was shown."""
+        if self.page is None:
+            return None
+        if self.view != "blame":
+            return Target("rollouts", f"{SHOWN}{self.page.name}") if self.run and self.used is not None else None
+        if self.blamed is None or not isinstance(self.value, int):
             return None
         commit = self.blamed.lines[self.value].commit if self.value < len(self.blamed.lines) else None
         if commit is None:
@@ -292,6 +311,13 @@ class VersionList(ListPane):
         """The task that caused the commit."""
         commit = self.current
         return cause_of(commit, self.run) if commit is not None else None
+
+    async def action_lead(self) -> None:
+        """Go to the task that caused the commit, else to what it changed."""
+        if self.target() is None and self.places:
+            self.post_message(Entered("diff"))
+        else:
+            await super().action_lead()
 
 
 def _skill_row(name: str, about: About | None, pinned: bool, cells: int) -> Line:

@@ -23,7 +23,16 @@ from skillos_tui.model.shelf import Blamed, CommitDiff, CommitLog, Described, Do
 from skillos_tui.model.view import Change, Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.skills.panes import SHORT, UNCOMMITTED, VIEWS, SkillList, SkillPage, VersionList, place_line
+from skillos_tui.screens.skills.panes import (
+    SHORT,
+    UNCOMMITTED,
+    VIEWS,
+    Entered,
+    SkillList,
+    SkillPage,
+    VersionList,
+    place_line,
+)
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.field import SearchField
@@ -319,7 +328,12 @@ class SkillsScreen(FullScreen):
         page = self.page.page
         self._show_diff(history.change(page.name) if page else None)
 
+    @on(Entered)
+    def _entered(self, message: Entered) -> None:
+        self.go_to(message.pane)
+
     def _show_diff(self, change: Change | None) -> None:
+        self.diff.behind = self.history.target()
         if change is None:
             self.diff.retitle("Change")
         else:
