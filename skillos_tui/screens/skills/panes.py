@@ -67,7 +67,7 @@ class SkillList(ListPane):
             best = "best " if len(self.found) == MAX_FOUND else ""
             self.retitle(f"Skills · {clip(self.sought, 30)}", f"{best}{len(self.found):,} of {total:,} by BM25")
         else:
-            pinned = len(self.names.pins) if self.names else 0
+            pinned = sum(name in self.names.pins for name in self.names.names) if self.names else 0
             self.retitle("Skills", counted(total, "skill") + (f", {pinned} pinned" if pinned else ""))
         self.renew()
 
