@@ -18,6 +18,8 @@ from pathlib import Path
 from engine.core.edit import Edit, OperationName
 from engine.core.errors import SkillosError
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
+from engine.skills.history.head import APART
+from engine.skills.history.place import place_of
 from engine.skills.history.reader import Version
 from engine.skills.repo.layout import layout_of
 from engine.skills.repo.pins import PinsError, pin, pins, unpin
@@ -89,15 +91,16 @@ class Shelf:
     def page(self, name: str) -> Page:
         """One skill, with its versions."""
         skill = read_skill(self.root, name)
-        history = self._history()
-        trouble = "" if history is not None else "This folder has no history yet; it begins with the first edit."
         versions: tuple[Version, ...] = ()
-        uncommitted = None
-        if history is not None:
-            try:
+        uncommitted, trouble = None, ""
+        try:
+            history = self._history()
+            if history is None:
+                trouble = self._no_history()
+            else:
                 versions, uncommitted = tuple(history.versions(name, MAX_LOG)), history.uncommitted(name)
-            except HistoryError as error:
-                trouble = str(error)
+        except HistoryError as error:  # the text is shown all the same
+            trouble = str(error)
         files = SkillRepo({}, path=self.root).files(name) if skill is not None else ()
         text, findings = (skill.text, skill.findings) if skill is not None else (None, ())
         return Page(name, text, findings, files, versions, uncommitted, trouble)
@@ -166,10 +169,19 @@ class Shelf:
     def _history(self) -> History | None:
         return History.existing(self.root)
 
+    def _no_history(self) -> str:
+        """That the folder has no history, and whose commits are not shown."""
+        why = place_of(self.root).why
+        if not why:
+            return "This folder has no history yet; it begins with the first edit."
+        return (
+            f"No history yet: the first edit begins one in {APART}, since {why}; the commits of that one are not shown."
+        )
+
     def _needed(self) -> History:
         history = self._history()
         if history is None:
-            raise HistoryError(f"{self.root} has no history yet; it begins with the first edit or import")
+            raise HistoryError(self._no_history())
         return history
 
 

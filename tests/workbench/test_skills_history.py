@@ -132,3 +132,25 @@ async def test_an_answer_that_does_not_fit_the_line_takes_more_rows(tmp_path: Pa
         await pilot.press("j")
         await until(pilot, "/ search")
         assert "abort it first" not in on_screen(pilot)
+
+
+async def test_a_skill_is_shown_though_its_history_cannot_be_read(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    git(root, "config", "core.sparseCheckout", "true")
+    async with skills(root) as pilot:
+        await choose(pilot, "mugs")
+        await until(pilot, lambda: "sparse checkout" in pilot.app.screen.history.trouble)
+        assert "Use when a mug is wanted." in on_screen(pilot)
+        await pilot.press("m", "m")
+        await until(pilot, lambda: "sparse checkout" in getattr(pilot.app.screen.page.blamed, "trouble", ""))
+
+
+async def test_a_folder_inside_another_repository_says_whose_commits_are_not_shown(tmp_path: Path) -> None:
+    root = tmp_path / "project" / "skills"
+    (root / "mugs").mkdir(parents=True)
+    (root / "mugs" / "SKILL.md").write_text(text("mugs", "a mug"))
+    git(root.parent, "init", "-q")
+    async with skills(root) as pilot:
+        await choose(pilot, "mugs")
+        await until(pilot, lambda: "inside the git repository" in pilot.app.screen.history.trouble)
+        await until(pilot, "No history yet")
