@@ -328,8 +328,23 @@ async def test_two_rollouts_are_compared_turn_by_turn(scored: Run) -> None:
         rows = record(pilot).splitlines()
         assert any("go 0" in row and "≠" in row and "go 1" in row for row in rows)
         assert any(row.count("open safe") == 2 and "│" in row for row in rows)
+        await pilot.press("n", "enter")
+        await until(pilot, lambda: "Position 1" in record(pilot))
+        await pilot.press("b")
+        await until(pilot, lambda: "≠" in record(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: "Rollout 1" in record(pilot))
+
+
+async def test_rollouts_of_steps_that_are_folded_are_compared_and_one_that_is_gone_is_named(run: Run) -> None:
+    async with rollouts(run, "1/g0/r0") as pilot:
+        await until(pilot, lambda: tree(pilot).value == "1/g0/r0")
+        await pilot.press("m")
+        tree(pilot).steps.clear()
+        await pilot.app.go(Target("rollouts", "1/g0/r0|2/g0/r1"))  # type: ignore[attr-defined]
+        await until(pilot, lambda: "1/g0/r0 | 2/g0/r1" in on_screen(pilot))
+        await pilot.app.go(Target("rollouts", "1/g0/r0|9/g0/r1"))  # type: ignore[attr-defined]
+        await until(pilot, "log has no 9/g0/r1")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 14)])

@@ -73,6 +73,12 @@ class SelectingScreen(FullScreen):
         self.bars.renew()
         self.change(Selection())
 
+    def select_shown(self, skill: str) -> None:
+        """Show the rollouts in which a skill was shown."""
+        self.bars.chosen = None
+        self.bars.renew()
+        self.change(Selection(shown=skill))
+
     def change(self, chosen: Selection) -> None:
         """Show what this selection takes."""
         if chosen == self.chosen:
