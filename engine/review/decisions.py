@@ -65,6 +65,7 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "", *, shown
     nothing was changed.
     """
     run.check_writable()
+    _check_pins(run, edit_id, by)
     reconcile(run)
     edit = run.edit(edit_id)
     if text == edit.after or "amend" not in actions(edit.state):
@@ -101,8 +102,9 @@ def undo(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | Non
 
     To reverse an undo, decide again: at once after a veto, after `requeue` for an approval. Raises `ReviewError` when
     there is nothing to undo, when the decision is not the one `shown`, or when the skill changed since, which the revert
-    would lose.
+    would lose, and `PinnedSkill` as `approve` does.
     """
+    _check_pins(run, edit_id, by)
     with deciding(run):
         edit = run.edit(edit_id)
         if edit.state in OPEN:

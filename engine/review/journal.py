@@ -28,6 +28,7 @@ from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills.history.commits import one_line
 from engine.skills.history.history import Conflict, History, HistoryError
+from engine.skills.repo.pins import PinsError, pin_renamed
 
 LOCK_SECONDS = 10.0
 
@@ -90,6 +91,11 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
         return history.commit(wanted, message=f"{subject}\n\n{reason}", trailers=given)
 
     _check_log(run)
+    if wanted.new_name:
+        try:
+            pin_renamed(run.repo_path, wanted.skill, wanted.new_name)
+        except PinsError as error:
+            raise ReviewError(f"{edit.id} could not be committed and still waits: {error}") from error
     try:
         made, left = _made(run, token, f"{edit.id} could not be committed and still waits", write)
     except Conflict as conflict:

@@ -17,7 +17,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import aclosing
 from functools import partial
 from operator import is_not
 from pathlib import Path
@@ -36,6 +35,7 @@ from engine.runs.listing import RunListing
 from engine.runs.preparing import GivenUp, Preparing
 from engine.skills.repo.layout import read_text, skill_path
 from skillos_tui.client.decide import decide, reconcile, user
+from skillos_tui.client.folder import follow_folder
 from skillos_tui.client.messages import (
     Answered,
     DecisionRefused,
@@ -59,7 +59,7 @@ from skillos_tui.client.messages import (
 )
 from skillos_tui.client.records import job_of, news_since, trajectory
 from skillos_tui.client.start import Flight, StartError, create_run, prepare
-from skillos_tui.client.tail import WATCH_MS, Tail
+from skillos_tui.client.tail import Tail
 from skillos_tui.client.turns import Turns
 from skillos_tui.model.decisions import Decisions
 
@@ -245,11 +245,10 @@ class Client:
         self.app.run_worker(self._follow_folder(root), name="folder", group="folder", exclusive=True)
 
     async def _follow_folder(self, root: Path) -> None:
-        from engine.skills.repo.watch import watch
+        async def changed() -> None:
+            self._post(Answered("folder"))
 
-        async with aclosing(watch(root, step=WATCH_MS)) as changes:
-            async for _ in changes:
-                self._post(Answered("folder"))
+        await follow_folder(root, changed)
 
     # Runs
 

@@ -17,7 +17,7 @@ import msgspec
 
 from engine.core.position import Spot
 from engine.runs.directory import Run
-from engine.runs.rollouts.asking import describe, document_of
+from engine.runs.rollouts.asking import NoSuchSpot, describe, document_of
 from engine.runs.rollouts.levels import StepRows, read_step
 from engine.runs.rollouts.lines import Document
 from engine.runs.rollouts.records import PositionRecord, read_position
@@ -90,15 +90,19 @@ def select(run: Run, known: Spans, chosen: Selection) -> tuple[Selection, frozen
     return chosen, matching(run, known, chosen)
 
 
-def compare(run: Run, left: StepRows, a: Spot, right: StepRows, b: Spot) -> Compared:
-    """Two rollouts with all that was played in them."""
-    return Compared(a, b, _records(run, left, a), _records(run, right, b))
+def compare(run: Run, known: Spans, a: Spot, b: Spot) -> Compared:
+    """Two rollouts with all that was played in them. Raises `NoSuchSpot`."""
+    return Compared(a, b, _records(run, known, a), _records(run, known, b))
 
 
-def _records(run: Run, rows: StepRows, spot: Spot) -> dict[int, PositionRecord]:
+def _records(run: Run, known: Spans, spot: Spot) -> dict[int, PositionRecord]:
+    span = known.find(spot)
+    if span is None:
+        raise NoSuchSpot(f"the log has no {spot.text}")
+    rows = read_step(run, span)
     rollout = rows.rollout(spot)
     positions = sorted(rollout.positions.items()) if rollout else []
-    read = {number: read_position(run, rows.span, row) for number, row in positions}
+    read = {number: read_position(run, span, row) for number, row in positions}
     return {number: found for number, found in read.items() if found is not None}
 
 

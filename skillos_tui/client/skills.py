@@ -18,16 +18,29 @@ from pathlib import Path
 from engine.core.edit import Edit, OperationName
 from engine.core.errors import SkillosError
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
+from engine.skills.history.head import APART
+from engine.skills.history.place import place_of
 from engine.skills.history.reader import Version
 from engine.skills.repo.layout import layout_of
 from engine.skills.repo.pins import PinsError, pin, pins, unpin
 from engine.skills.repo.repository import read_skill
-from skillos_tui.model.shelf import About, Blamed, CommitDiff, CommitLog, Described, Done, Names, Page, Results
+from skillos_tui.model.shelf import (
+    MAX_FOUND,
+    About,
+    Blamed,
+    CommitDiff,
+    CommitLog,
+    Described,
+    Done,
+    Names,
+    Page,
+    Results,
+)
 
-MAX_FOUND = 200
-"""Results of a search."""
 MAX_LOG = 1_000
 """Commits that are listed."""
+MAX_FILES = 1_000
+"""Files of one commit whose changes are shown."""
 
 
 class ShelfError(SkillosError):
@@ -78,16 +91,19 @@ class Shelf:
     def page(self, name: str) -> Page:
         """One skill, with its versions."""
         skill = read_skill(self.root, name)
-        history = self._history()
-        trouble = "" if history is not None else "This folder has no history yet; it begins with the first edit."
         versions: tuple[Version, ...] = ()
-        if history is not None:
-            try:
-                versions = tuple(history.versions(name, MAX_LOG))
-            except HistoryError as error:
-                trouble = str(error)
+        uncommitted, trouble = None, ""
+        try:
+            history = self._history()
+            if history is None:
+                trouble = self._no_history()
+            else:
+                versions, uncommitted = tuple(history.versions(name, MAX_LOG)), history.uncommitted(name)
+        except HistoryError as error:  # the text is shown all the same
+            trouble = str(error)
         files = SkillRepo({}, path=self.root).files(name) if skill is not None else ()
-        return Page(name, skill.text if skill else None, skill.findings if skill else (), files, versions, trouble)
+        text, findings = (skill.text, skill.findings) if skill is not None else (None, ())
+        return Page(name, text, findings, files, versions, uncommitted, trouble)
 
     def blame(self, name: str) -> Blamed:
         """Where each line of a skill came from."""
@@ -101,9 +117,10 @@ class Shelf:
         history = self._history()
         return CommitLog(tuple(history.log(MAX_LOG)) if history is not None else ())
 
-    def diff(self, commit: str) -> CommitDiff:
-        """What a commit changed."""
-        return CommitDiff(commit, tuple(self._needed().show(commit)))
+    def diff(self, commit: str, since: str = "") -> CommitDiff:
+        """What a commit changed, or what differs between it and `since`."""
+        files = self._needed().show(commit, since=since)
+        return CommitDiff(commit, tuple(files[:MAX_FILES]), since, max(0, len(files) - MAX_FILES))
 
     def revert(self, commit: str, by: str) -> Done:
         """Undo one commit by a new one; what was done, as a sentence."""
@@ -152,10 +169,19 @@ class Shelf:
     def _history(self) -> History | None:
         return History.existing(self.root)
 
+    def _no_history(self) -> str:
+        """That the folder has no history, and whose commits are not shown."""
+        why = place_of(self.root).why
+        if not why:
+            return "This folder has no history yet; it begins with the first edit."
+        return (
+            f"No history yet: the first edit begins one in {APART}, since {why}; the commits of that one are not shown."
+        )
+
     def _needed(self) -> History:
         history = self._history()
         if history is None:
-            raise HistoryError(f"{self.root} has no history yet; it begins with the first edit or import")
+            raise HistoryError(self._no_history())
         return history
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.message import Message
 from textual.worker import Worker
@@ -27,12 +26,10 @@ from engine.runs.log import Stored
 from engine.runs.measured import memory_since_start, servers_of
 from engine.runs.status import shown_state
 from engine.skills.repo.layout import layout_of
+from skillos_tui.client.folder import follow_folder
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
 from skillos_tui.client.records import recent
 from skillos_tui.model.folded import FOLDED_AGAIN, FOLDED_NEWEST, FOLDED_RECENT, FOLDED_WHOLE
-
-if TYPE_CHECKING:
-    from engine.skills.repo.watch import Changes
 
 PAGE = 500
 """Events of one message, at most."""
@@ -40,8 +37,6 @@ BATCH_SECONDS = 0.3
 """Events are read no more often than this, so that the screen is painted in batches."""
 LOOK_SECONDS = 1.0
 """How often the engine and the repository are looked at when nothing is written."""
-WATCH_MS = 100
-"""How often edits by hand are looked for; see `engine.skills.repo.watch` for what that costs."""
 GONE, NOT_READ, BROKEN = 0, -1, -2
 """States of the repository folder, where its time of change is not known."""
 SILENT_SECONDS = 30
@@ -178,12 +173,5 @@ class Tail:
         return changed
 
     async def follow_skills(self) -> None:
-        """Post the names of the skills whenever a file of the repository changes, until the task is cancelled."""
-        async with aclosing(await asyncio.to_thread(self._skill_changes)) as changes:
-            async for _ in changes:
-                await asyncio.to_thread(self.post_repo)
-
-    def _skill_changes(self) -> AsyncGenerator[Changes, None]:
-        from engine.skills.repo.watch import watch  # in this thread, since it loads watchfiles
-
-        return watch(self.run.repo_path, step=WATCH_MS)
+        """Post the names of the skills after each change of the repository or its history, until the task is cancelled."""
+        await follow_folder(self.run.repo_path, partial(asyncio.to_thread, self.post_repo))

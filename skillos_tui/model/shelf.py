@@ -15,10 +15,14 @@ import msgspec
 if TYPE_CHECKING:
     from engine.core.findings import Finding
     from engine.skills.history.commits import BlamedLine, Commit, FileChange
-    from engine.skills.history.reader import Version
+    from engine.skills.history.reader import Uncommitted, Version
     from engine.skills.repo.pins import Pin
     from engine.skills.repo.rule import LeftOut
     from engine.skills.search.index import Found
+
+
+MAX_FOUND = 200
+"""Results of a search, at most."""
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -41,13 +45,15 @@ class About(msgspec.Struct, frozen=True):
 
 class Page(msgspec.Struct, frozen=True):
     """A skill: the text of its file (None where the folder has none any more), what checking found, the files beside its
-    own, and its versions, newest first. `trouble` is why there are no versions."""
+    own, and its versions, newest first; what was changed by hand since the newest commit. `trouble` is why there are no
+    versions."""
 
     name: str
     text: str | None
     findings: tuple[Finding, ...]
     files: tuple[str, ...]
     versions: tuple[Version, ...]
+    uncommitted: Uncommitted | None = None
     trouble: str = ""
 
 
@@ -79,10 +85,12 @@ class CommitLog(msgspec.Struct, frozen=True):
 
 
 class CommitDiff(msgspec.Struct, frozen=True):
-    """The files that a commit changed."""
+    """The files that a commit changed, or that differ since the commit `since`; `more` than these."""
 
     commit: str
     files: tuple[FileChange, ...]
+    since: str = ""
+    more: int = 0
 
 
 class Done(msgspec.Struct, frozen=True):

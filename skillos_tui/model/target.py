@@ -15,6 +15,9 @@ from engine.core.position import Spot as Spot
 from engine.core.position import place_of as place_of
 from engine.core.position import spot_of as spot_of
 
+SHOWN = "shown="
+"""On the Rollouts screen, before the name of a skill: the rollouts in which it was shown."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """The screen's name in the registry, and the place on it."""

@@ -57,7 +57,7 @@ def markdown_lines(text: str) -> list[Line]:
 def _split(text: str) -> tuple[list[str], str]:
     """The rows of the frontmatter with its fences, and the rest of the text."""
     rows = text.split("\n")
-    if rows[0].rstrip() == "---":
+    if rows[0].removeprefix("\ufeff").rstrip() == "---":  # a byte order mark is no part of the fence
         for at, row in enumerate(rows[1:], start=1):
             if row.rstrip() in ("---", "..."):
                 return rows[: at + 1], "\n".join(rows[at + 1 :])

@@ -21,7 +21,7 @@ from engine.jobs.deciding import Deciding
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import candidates, vetoes_of
 from engine.review import decisions as reviews
-from engine.review.errors import NotLogged
+from engine.review.errors import NotLogged, PinnedSkill
 from engine.review.gates.base import Verdict
 from engine.review.gates.registry import GateKind
 from engine.review.journal import reconcile
@@ -30,8 +30,8 @@ from engine.review.words import KINDS, Words
 from engine.runs import changing
 from engine.runs.commands import Change
 from engine.runs.directory import Run
-from engine.skills import Insert, SkillRepo
-from engine.skills.repo.pins import pin, unpin
+from engine.skills import Delete, Insert, SkillRepo, Update
+from engine.skills.repo.pins import pin, pins, unpin
 from tests.extending.installed import install
 from tests.jobs.test_proposals import agents
 from tests.jobs.test_reviewing import edited
@@ -297,6 +297,27 @@ def test_no_policy_decides_on_a_pinned_skill_until_it_is_unpinned(tmp_path, poli
     unpin(run.repo_path, "mugs")
     decide(run)
     assert run.edit(edit_id).state == ("vetoed" if policy == "veto_after" else "committed")
+
+
+def test_a_pin_stays_on_a_skill_that_a_person_renames_and_no_policy_amends_or_undoes(tmp_path):
+    run = created(tmp_path, "review.policy=auto")
+    reviews.approve(run, proposed(run, Insert("mugs", text("mugs"))), "ann")
+    pin(run.repo_path, "mugs", "ann")
+    renaming = reviews.approve(run, proposed(run, Update("mugs", "glasses")), "ann")
+    assert renaming.state == "committed" and set(pins(run.repo_path)) == {"mugs", "glasses"}
+    edit_id = proposed(run, Delete("glasses"))
+    decide(run)
+    assert run.edit(edit_id).state == "pending"
+    later = proposed(run, Update("glasses", None, text("glasses", "Look twice.\n")))
+    for refused in (
+        lambda: reviews.amend(run, later, "policy auto", text("glasses", "Never look.\n")),
+        lambda: reviews.undo(run, renaming.id, "policy auto"),
+    ):
+        with pytest.raises(PinnedSkill, match="is pinned"):
+            refused()
+    reviews.undo(run, renaming.id, "ann")
+    decide(run)
+    assert (run.repo_path / "mugs").is_dir() and "mugs" in pins(run.repo_path)
 
 
 def test_a_person_decides_on_a_pinned_skill_and_pins_that_cannot_be_read_stop_policies_only(tmp_path):

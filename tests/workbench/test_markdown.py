@@ -53,3 +53,8 @@ def test_a_hostile_text_costs_little(piece: str) -> None:
 
 def test_a_text_that_is_cut_says_how_much_is_missing() -> None:
     assert "… 5 more characters; the raw view has them" in shown("a\n" * (MAX_CHARACTERS // 2) + "12345")
+
+
+def test_a_byte_order_mark_hides_no_frontmatter_and_is_shown() -> None:
+    rows = shown("\ufeff---\nname: a\n---\nText\n").split("\n")
+    assert rows[1:] == ["name: a", "---", "Text"] and rows[0].endswith("---") and "\ufeff" not in rows[0]

@@ -276,6 +276,34 @@ async def test_the_bars_of_r_select_rollouts(scored: Run) -> None:
         assert tree(pilot).only is None and bars.chosen is None
 
 
+async def test_enter_goes_from_a_bar_to_its_rollouts_and_the_record_names_the_key_of_its_links(scored: Run) -> None:
+    async with rollouts(scored) as pilot:
+        await until(pilot, "r of 3 rollouts")
+        screen(pilot).go_to("bars")
+        await pilot.press("enter")
+        assert "→ chooses a bar" in on_screen(pilot)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: tree(pilot).has_focus)
+        await until(pilot, lambda: tree(pilot).only is not None)
+        screen(pilot).go_to("detail")
+        await until(pilot, lambda: bool(record(pilot)))
+        await pilot.press("enter")
+        assert "n goes to the next line" in on_screen(pilot)
+
+
+async def test_a_selection_is_kept_on_the_way_back_to_a_rollout_that_it_shows(scored: Run) -> None:
+    async with rollouts(scored) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: len(tree(pilot).only or ()) == 1)
+        (only,) = tree(pilot).only or ()
+        await pilot.app.go(Target("rewards"))  # type: ignore[attr-defined]
+        await pilot.app.go(Target("rollouts", only.text))  # type: ignore[attr-defined]
+        await until(pilot, lambda: tree(pilot).value == only.text)
+        assert tree(pilot).only == {only}
+        await pilot.app.go(Target("rollouts", "1/g0/r2" if only.text != "1/g0/r2" else "1/g0/r1"))  # type: ignore[attr-defined]
+        await until(pilot, lambda: tree(pilot).only is None)
+
+
 async def test_outcomes_and_tasks_select_rollouts(scored: Run) -> None:
     async with rollouts(scored) as pilot:
         await pilot.press("o")
@@ -300,8 +328,23 @@ async def test_two_rollouts_are_compared_turn_by_turn(scored: Run) -> None:
         rows = record(pilot).splitlines()
         assert any("go 0" in row and "≠" in row and "go 1" in row for row in rows)
         assert any(row.count("open safe") == 2 and "│" in row for row in rows)
+        await pilot.press("n", "enter")
+        await until(pilot, lambda: "Position 1" in record(pilot))
+        await pilot.press("b")
+        await until(pilot, lambda: "≠" in record(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: "Rollout 1" in record(pilot))
+
+
+async def test_rollouts_of_steps_that_are_folded_are_compared_and_one_that_is_gone_is_named(run: Run) -> None:
+    async with rollouts(run, "1/g0/r0") as pilot:
+        await until(pilot, lambda: tree(pilot).value == "1/g0/r0")
+        await pilot.press("m")
+        tree(pilot).steps.clear()
+        await pilot.app.go(Target("rollouts", "1/g0/r0|2/g0/r1"))  # type: ignore[attr-defined]
+        await until(pilot, lambda: "1/g0/r0 | 2/g0/r1" in on_screen(pilot))
+        await pilot.app.go(Target("rollouts", "1/g0/r0|9/g0/r1"))  # type: ignore[attr-defined]
+        await until(pilot, "log has no 9/g0/r1")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 14)])

@@ -276,6 +276,31 @@ async def test_the_run_s_repository_shows_usage_and_that_help_is_not_measured(tm
         assert "help: not" in on_screen(pilot)
 
 
+async def test_enter_leads_from_the_usage_to_the_rollouts_that_were_given_the_skill_and_b_leads_back(
+    tmp_path: Path,
+) -> None:
+    run = record_training(tmp_path / "run")
+    shelf(run.repo_path)
+    shown = EpisodeEnded(PositionId(3, 0, 0, 1), SUCCEEDED, 3, 0, shown=["mugs"])
+    run.append(shown)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "r_task")
+        await pilot.press("3")
+        await until(pilot, "mugs")
+        await choose(pilot, "mugs")
+        await until(pilot, "shown in 1 episode")
+        await pilot.press("enter")
+        assert pilot.app.screen.page.has_focus
+        await pilot.press("enter")
+        await until(pilot, "1 selected: the skill mugs shown")
+        assert {spot.text for spot in pilot.app.screen.levels.only} == {"3/g0/r0"}
+        await pilot.press("b")
+        await until(pilot, "shown in 1 episode")
+        pilot.app.screen.go_to("history")
+        await pilot.press("enter")
+        assert pilot.app.screen.diff.has_focus
+
+
 async def test_a_place_is_gone_to_and_left_and_returned_to(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run")
     root = shelf(run.repo_path)

@@ -47,8 +47,8 @@ class Bar(msgspec.Struct, frozen=True):
 
 class Selection(msgspec.Struct, frozen=True):
     """What a rollout must be: its r in [low, high) or unmeasured (`unscored`), one of its episodes with this outcome, with
-    an invalid action, and with `text` in its task or its family, upper and lower case alike. The three concern the same
-    episode."""
+    an invalid action, with the skill `shown` in its prompt, and with `text` in its task or its family, upper and lower case
+    alike. The four concern the same episode."""
 
     low: float | None = None
     high: float | None = None
@@ -56,6 +56,7 @@ class Selection(msgspec.Struct, frozen=True):
     outcome: OutcomeName = ""
     invalid: bool = False
     text: str = ""
+    shown: str = ""
 
     @property
     def by_reward(self) -> bool:
@@ -65,7 +66,7 @@ class Selection(msgspec.Struct, frozen=True):
     @property
     def by_episode(self) -> bool:
         """Whether it selects by what happened."""
-        return bool(self.outcome or self.invalid or self.text)
+        return bool(self.outcome or self.invalid or self.text or self.shown)
 
     @property
     def empty(self) -> bool:
@@ -153,7 +154,7 @@ def _episodes(run: Run, spans: Spans, chosen: Selection) -> Iterable[Spot]:
     wanted = chosen.text.casefold()
     kinds = ["episode_started", "episode_ended"] if wanted else ["episode_ended"]
     fitting: set[object] = set()
-    ends = chosen.outcome or chosen.invalid
+    ends = chosen.outcome or chosen.invalid or chosen.shown
     for stored in run.stream(kinds=kinds, until=spans.read):
         event = stored.event
         if not isinstance(event, EpisodeStarted | EpisodeEnded):
@@ -177,4 +178,6 @@ def _has(event: EpisodeStarted, wanted: str) -> bool:
 
 def _is(event: EpisodeEnded, chosen: Selection) -> bool:
     kind: Outcome = event.outcome
+    if chosen.shown and chosen.shown not in (event.shown or ()):
+        return False
     return chosen.outcome in ("", kind.kind) and (not chosen.invalid or event.invalid_actions > 0)

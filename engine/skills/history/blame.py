@@ -1,6 +1,6 @@
 """Blame: the commits that changed a skill, and the commit that first had each of its lines.
 
-    for commit, place in touching(repository.walk(head), "pack/mugs"): ...
+    for commit, place, before in touching(repository.walk(head), "pack/mugs"): ...
     for origin in origins(repository, head, "mugs/SKILL.md"):
         origin.commit, origin.path, origin.line
 
@@ -27,20 +27,25 @@ MAX_STEPS = 1_000
 """How many restorations of one line are followed."""
 
 
-def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[tuple[pygit2.Commit, str]]:
-    """The ones of `commits` (newest first) that changed a skill: its folder, or its flat file, at `place`; each with the
-    place that the skill had then.
+class Touched(NamedTuple):
+    """A commit that changed a skill, and the skill's place (its folder, or its flat file) in it and in its first parent."""
 
-    Older commits are matched by its former place.
-    """
+    commit: pygit2.Commit
+    place: str
+    before: str
+
+
+def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[Touched]:
+    """The ones of `commits` (newest first) that changed the skill at `place`. Older commits are matched by its former
+    place."""
     for commit in commits:
         parent = commit.parents[0] if commit.parents else None
         now, before = _entries(commit, place), _entries(parent, place)
         if now == before:
             continue
-        yield commit, place
-        if parent is not None and not any(before):
-            place = _former_place(parent, commit, place)
+        former = _former_place(parent, commit, place) if parent is not None and not any(before) else place
+        yield Touched(commit, place, former)
+        place = former
 
 
 def last_place(commits: Iterable[pygit2.Commit], skill: str) -> str:

@@ -32,7 +32,8 @@ import pygit2
 from pygit2.enums import FileMode
 
 from engine.core.beneath import Beneath, LinkInTheWay
-from engine.skills.history.place import FOLDER, OWN, Place
+from engine.skills.history.head import FOLDER, OWN
+from engine.skills.history.place import Place
 from engine.skills.history.store import MARKER, Store
 from engine.skills.history.trees import TEMPORARY, FileDelta, TreeEntry, blob, deltas, files, head_of
 from engine.skills.repo.layout import decoded_name

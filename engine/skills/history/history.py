@@ -32,7 +32,8 @@ from engine.skills.history.blame import place_of_skill
 from engine.skills.history.checkout import Checkout
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, commit_of, message_with
 from engine.skills.history.errors import Conflict, HistoryError, Uncertain, translate_errors
-from engine.skills.history.place import APART, FOLDER, Place, ignore_user_git_config, place_of
+from engine.skills.history.head import APART, FOLDER
+from engine.skills.history.place import Place, ignore_user_git_config, place_of
 from engine.skills.history.reader import HistoryReader
 from engine.skills.history.repository import (
     drafts,

@@ -26,10 +26,7 @@ import pygit2
 from pygit2.enums import ConfigLevel, FileMode
 
 from engine.skills.history.errors import HistoryError
-
-OWN = ".git"
-FOLDER = ".skillos"
-APART = f"{FOLDER}/history"
+from engine.skills.history.head import APART, FOLDER, OWN
 
 
 class Place(msgspec.Struct, frozen=True):

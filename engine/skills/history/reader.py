@@ -13,7 +13,19 @@ from pathlib import Path
 import msgspec
 import pygit2
 
-from engine.skills.history.blame import Origin, carry, git_lines, last_place, origins, place_of_skill, sizes, touching
+from engine.core.beneath import Beneath
+from engine.skills.format.skill import MAX_BYTES
+from engine.skills.history.blame import (
+    Origin,
+    Touched,
+    carry,
+    git_lines,
+    last_place,
+    origins,
+    place_of_skill,
+    sizes,
+    touching,
+)
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_step, commit_of, one_line
 from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.trees import blob, commits_from, deltas, head_of
@@ -24,10 +36,18 @@ _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A skill's file as a commit left it; `text` is None where the commit removed it."""
+    """A skill's file as a commit left it, and `before` as the commit found it; None where there was none."""
 
     commit: Commit
     text: str | None
+    before: str | None
+
+
+class Uncommitted(msgspec.Struct, frozen=True):
+    """A skill's file on disk where it differs from the newest commit, and `before` as that commit has it."""
+
+    text: str
+    before: str | None
 
 
 class HistoryReader:
@@ -48,20 +68,39 @@ class HistoryReader:
         Raises `HistoryError`.
         """
         with translate_errors(self.path, "read the history"):
-            commits = (commit for commit, _ in self._touching(skill)) if skill else self._walk()
+            commits = (touched.commit for touched in self._touching(skill)) if skill else self._walk()
             return [commit_of(commit) for commit in islice(commits, limit)]
 
     def versions(self, skill: str, limit: int = 1_000) -> list[Version]:
         """The newest `limit` versions of a skill's file, newest first: one for each commit that changed the skill, its
         former names included. Raises `HistoryError`."""
         with translate_errors(self.path, "read the history"):
-            return [
-                Version(commit_of(commit), self._text(_skill_blob(commit, place)))
-                for commit, place in islice(self._touching(skill), limit)
-            ]
+            return [self._version(touched) for touched in islice(self._touching(skill), limit)]
 
-    def _touching(self, skill: str) -> Iterator[tuple[pygit2.Commit, str]]:
-        """The commits that changed a skill, newest first, and its place in each."""
+    def _version(self, touched: Touched) -> Version:
+        commit, place, before = touched
+        found = _skill_blob(commit.parents[0], before) if commit.parents else None
+        return Version(commit_of(commit), self._text(_skill_blob(commit, place)), self._text(found))
+
+    def uncommitted(self, skill: str) -> Uncommitted | None:
+        """What was changed by hand since the newest commit; None where nothing was, for a skill behind a link, and for a
+        file that cannot be read. Raises `HistoryError`."""
+        with translate_errors(self.path, "read the history"):
+            path, head = skill_file(self.path, skill), head_of(self._repository)
+            if path is None or head is None:
+                return None
+            try:
+                with Beneath(self.path) as folder:
+                    data = folder.read(path, MAX_BYTES)
+            except OSError:
+                return None
+            known = head.tree[path].id if path in head.tree else None
+            if len(data) > MAX_BYTES or pygit2.hash(data) == known:
+                return None
+            return Uncommitted(data.decode("utf-8", "replace"), self._text(str(known) if known else None))
+
+    def _touching(self, skill: str) -> Iterator[Touched]:
+        """The commits that changed a skill, newest first."""
         file = skill_file(self.path, skill)
         return touching(self._walk(), place_of_skill(file) if file else last_place(self._walk(), skill))
 
@@ -106,11 +145,13 @@ class HistoryReader:
                 walk.hide(known)
             yield from map(commit_of, walk)
 
-    def show(self, commit_id: str) -> list[FileChange]:
-        """What a commit changed, file by file. Raises `HistoryError` where there is no such commit."""
+    def show(self, commit_id: str, *, since: str = "") -> list[FileChange]:
+        """What a commit changed, file by file; with `since`, what differs between that commit and this one. Raises
+        `HistoryError` where there is no such commit."""
         with translate_errors(self.path, f"show {commit_id[:40]}"):
             commit = self._lookup(commit_id)
-            found = deltas(commit.parents[0] if commit.parents else None, commit)
+            parent = commit.parents[0] if commit.parents else None
+            found = deltas(self._lookup(since) if since else parent, commit)
             return [FileChange(delta.path, self._text(delta.old), self._text(delta.new)) for delta in found]
 
     def diff(self, commit_id: str) -> str:

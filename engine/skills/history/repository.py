@@ -22,7 +22,8 @@ from pygit2.enums import RepositoryOpenFlag, RepositoryState
 
 from engine.core.beneath import Beneath
 from engine.skills.history.errors import HistoryError
-from engine.skills.history.place import APART, FOLDER, Place, ignore_user_git_config, place_of
+from engine.skills.history.head import APART, FOLDER
+from engine.skills.history.place import Place, ignore_user_git_config, place_of
 from engine.skills.history.trees import TEMPORARY
 
 DRAFT = f"{TEMPORARY}new-"

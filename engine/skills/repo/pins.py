@@ -4,6 +4,8 @@
     pins(root)                       # {"find-mugs": Pin(by="ann", time=1764150000.0)}
     unpin(root, "find-mugs")
 
+A pin is of a name. A skill that is renamed by an edit keeps its pin, and so does the old name, which an undo brings back.
+
 The pins of a repository are in `.skillos/pins.json` beside its skills; no commit and no export has them. A policy asks
 `pins` before it approves an edit: where the file cannot be read, it approves none.
 """
@@ -61,6 +63,17 @@ def pin(root: Path, name: str, by: str) -> None:
 def unpin(root: Path, name: str) -> None:
     """Let automation change a skill again. Raises `PinsError`."""
     _change(root, lambda found: {other: pin for other, pin in found.items() if other != name})
+
+
+def pin_renamed(root: Path, old: str, new: str) -> None:
+    """Pin the skill `new` too if `old` is pinned, whose new name it is. Where the pins cannot be read nothing is done, since
+    no policy decides then. Raises `PinsError` where they cannot be written."""
+    try:
+        known = old in pins(root)
+    except PinsError:
+        return
+    if known:
+        _change(root, lambda found: {new: found[old], **found} if old in found else found)
 
 
 def _change(root: Path, change: Callable[[dict[str, Pin]], dict[str, Pin]]) -> None:

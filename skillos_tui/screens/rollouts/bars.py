@@ -32,6 +32,9 @@ class RewardBars(Pane):
     class Chosen(Message):
         """Another bar was chosen, or none."""
 
+    class Entered(Message):
+        """The rollouts of the chosen bar are to be gone to."""
+
     def __init__(self, title: str, *, id: str) -> None:
         super().__init__(title, id=id)
         self.rewards = Rewards()
@@ -92,6 +95,14 @@ class RewardBars(Pane):
         numbers: list[int | None] = [None, *range(len(self.bars))]
         now = next((at for at, bar in enumerate(self.bars) if self._is_chosen(bar)), None)
         self.choose(numbers[(numbers.index(now) + by) % len(numbers)])
+
+    async def action_lead(self) -> None:
+        """Go to the rollouts of the chosen bar."""
+        if self.chosen is not None:
+            self.post_message(self.Entered())
+        elif self.bars:
+            key = self.workbench.key_of("reward_bars.next_bar")
+            self.workbench.answer(f"{key} chooses a bar; then this key goes to its rollouts.")
 
     def choose(self, number: int | None) -> None:
         """Choose a bar by its number, or none."""

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from rich.cells import cell_len
 
 from engine.core.events import TurnTaken
-from engine.core.position import Spot
+from engine.core.position import Spot, spot_of
 from engine.runs.rollouts.lines import Document, Text, sign
 from engine.runs.rollouts.records import PositionRecord
 from skillos_tui.client.rollouts import Compared
@@ -20,6 +20,18 @@ SAME, OTHER = (" │ ", "axis"), (" ≠ ", "warn")
 
 Cell = Sequence[tuple[str, str]]
 """Lines of one side, each (text, style)."""
+
+
+def place_of(compared: Compared) -> str:
+    """The comparison as a place: "3/g0/r1|3/g0/r2"."""
+    return f"{compared.a.text}|{compared.b.text}"
+
+
+def pair_of(at: str) -> tuple[Spot, Spot] | None:
+    """The two rollouts of such a place; None for any other."""
+    first, _, second = at.partition("|")
+    a, b = spot_of(first), spot_of(second)
+    return (a, b) if a is not None and b is not None else None
 
 
 def side_by_side(compared: Compared, width: int) -> Document:

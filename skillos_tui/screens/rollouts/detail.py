@@ -92,6 +92,15 @@ class DetailPane(Pane):
         screen, _, at = self.leads.partition(":")
         return Target(screen, at) if screen else None
 
+    async def action_lead(self) -> None:
+        """Go to what the line under the cursor leads to."""
+        if self.target() is None and self._made is not None and self._document.leads:
+            self.workbench.answer(
+                f"{self.workbench.key_of('detail.next_link')} goes to the next line that leads somewhere."
+            )
+        else:
+            await super().action_lead()
+
     def action_link(self, by: int) -> None:
         """Put the cursor on the next line that leads somewhere: of those in view at first."""
         if self._made is None or not self._document.leads:

@@ -25,10 +25,10 @@ from skillos_tui.client import rollouts as ask
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.client.rollouts import Compared, Described, Searched
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
-from skillos_tui.model.target import Target
+from skillos_tui.model.target import SHOWN, Target
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
-from skillos_tui.screens.rollouts.comparing import side_by_side
+from skillos_tui.screens.rollouts.comparing import pair_of, place_of, side_by_side
 from skillos_tui.screens.rollouts.detail import DetailPane, message
 from skillos_tui.screens.rollouts.selecting import SelectingScreen
 from skillos_tui.screens.rollouts.tree import RolloutTree
@@ -307,8 +307,12 @@ class RolloutsScreen(SelectingScreen):
             return ""
         if self.levels.found is not None:
             return f"/{self._searched}"
+        if self._compared is not None:
+            return place_of(self._compared)
         spot = self._wanted or self.levels.spot
-        return spot.text if spot is not None and (self.levels.moved or self._wanted is not None) else ""
+        if spot is not None and (self.levels.moved or self._wanted is not None):
+            return spot.text
+        return f"{SHOWN}{self.chosen.shown}" if self.chosen.shown else ""
 
     def arrive(self, at: str) -> None:
         if at.startswith("/"):
@@ -316,14 +320,20 @@ class RolloutsScreen(SelectingScreen):
             self.go_to("tree")
             self._search()
             return
-        spot = spot_of(at)
-        if spot is None:
+        shown, pair = at.partition(SHOWN)[2], pair_of(at)
+        spot = pair[1] if pair is not None else spot_of(at)
+        if spot is None and not shown:
             return
         self._close_field()
         self._end_comparison()
         if self.levels.found is not None:
             self.levels.show_found(None, Query())
-        if self.levels.only is not None:
+        if spot is None:
+            self._wanted, self.levels.moved = None, False
+            self.select_shown(shown)
+            self.go_to("tree")
+            return
+        if self.levels.hides(spot):
             self.action_show_all()
         self._wanted = spot
         self.levels.moved = True
@@ -331,6 +341,9 @@ class RolloutsScreen(SelectingScreen):
         if self.spans.read:
             self._go_on()
         self.go_to("detail" if spot.turn is not None else "tree")
+        if pair is not None and self.spans.read:
+            self.levels.marked = pair[0]
+            self._ask_comparison(*pair)
 
     # Search and the field
 
@@ -451,10 +464,11 @@ class RolloutsScreen(SelectingScreen):
             self.answer(f"No rollout is marked: {what}.")
         elif b is None or a == b:
             self.answer("Put the cursor on another rollout than the marked one.")
-        elif (left := self.levels.rows_of(a)) is None or (right := self.levels.rows_of(b)) is None:
-            self.answer("One of the steps has not been read; unfold it first.")
         else:
-            self.workbench.client.ask_run("rollouts compare", partial(ask.compare, left=left, a=a, right=right, b=b))
+            self._ask_comparison(a, b)
+
+    def _ask_comparison(self, a: Spot, b: Spot) -> None:
+        self.workbench.client.ask_run("rollouts compare", partial(ask.compare, known=self.spans, a=a, b=b))
 
     def _show_compared(self, compared: Compared) -> None:
         self._compared = compared

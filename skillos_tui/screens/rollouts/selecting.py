@@ -62,11 +62,22 @@ class SelectingScreen(FullScreen):
         unscored = bar is not None and bar.low is None
         self.change(msgspec.structs.replace(self.chosen, low=low, high=high, unscored=unscored))
 
+    @on(RewardBars.Entered)
+    def _bar_entered(self) -> None:
+        """Go to the rollouts of the chosen bar."""
+        self.go_to("tree")
+
     def action_show_all(self) -> None:
         """Show all rollouts again."""
         self.bars.chosen = None
         self.bars.renew()
         self.change(Selection())
+
+    def select_shown(self, skill: str) -> None:
+        """Show the rollouts in which a skill was shown."""
+        self.bars.chosen = None
+        self.bars.renew()
+        self.change(Selection(shown=skill))
 
     def change(self, chosen: Selection) -> None:
         """Show what this selection takes."""
@@ -107,6 +118,7 @@ class SelectingScreen(FullScreen):
             {"unmeasured": "an episode not measured", "": ""}.get(chosen.outcome, f"an episode {chosen.outcome}"),
             "an invalid action" if chosen.invalid else "",
             f"task or family has {clip(safe(chosen.text), 40)}" if chosen.text else "",
+            f"the skill {clip(safe(chosen.shown), 40)} shown" if chosen.shown else "",
         ]
         count = len(self.levels.only or ())
         key = self.workbench.key_of("rollouts.show_all")

@@ -201,6 +201,10 @@ class RolloutTree(ListPane):
         """Whether the selection hides a step, a group or a rollout."""
         return self.only is not None and spot not in self._shown
 
+    def hides(self, spot: Spot) -> bool:
+        """Whether the selection hides the rollout that a place is in."""
+        return self._hides(Spot(spot.step, spot.held_out, spot.group, spot.rollout))
+
     # Changes
 
     def show(self, spans: Spans, unit: str) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from textual.message import Message
+
 from engine.core.text import counted
 from engine.runs.usage import Used
 from skillos_tui.keymap import Key, bindings
-from skillos_tui.model.target import Target
+from skillos_tui.model.shelf import MAX_FOUND
+from skillos_tui.model.target import SHOWN, Target
 from skillos_tui.model.view import Change
 from skillos_tui.render.markdown import markdown_lines
 from skillos_tui.render.text import Line, clip, fit, line, safe, text_lines
@@ -18,7 +21,7 @@ from skillos_tui.widgets.listing import Item, ListPane
 
 if TYPE_CHECKING:
     from engine.skills.history.commits import BlamedLine, Commit
-    from engine.skills.history.reader import Version
+    from engine.skills.history.reader import Uncommitted, Version
     from engine.skills.repo.pins import Pin
     from engine.skills.search.index import Found
     from skillos_tui.model.shelf import About, Blamed, Names, Page
@@ -29,7 +32,17 @@ NAME_CELLS = 26
 RAW_CHARACTERS = 2_000_000
 SHORT = 8
 """Characters of a commit's id that are shown."""
+UNCOMMITTED = "uncommitted"
+"""The place in the history of what was changed by hand since the newest commit."""
 HELP = "help: not measured (an evaluation of the same tasks with and without it measures it)"
+
+
+class Entered(Message):
+    """A person goes on to the pane of this name."""
+
+    def __init__(self, pane: str) -> None:
+        super().__init__()
+        self.pane = pane
 
 
 class SkillList(ListPane):
@@ -51,9 +64,10 @@ class SkillList(ListPane):
         """Show what the fields hold now."""
         total = len(self.names.names) if self.names else 0
         if self.found is not None:
-            self.retitle(f"Skills · {clip(self.sought, 30)}", f"{len(self.found):,} of {total:,} by BM25")
+            best = "best " if len(self.found) == MAX_FOUND else ""
+            self.retitle(f"Skills · {clip(self.sought, 30)}", f"{best}{len(self.found):,} of {total:,} by BM25")
         else:
-            pinned = len(self.names.pins) if self.names else 0
+            pinned = sum(name in self.names.pins for name in self.names.names) if self.names else 0
             self.retitle("Skills", counted(total, "skill") + (f", {pinned} pinned" if pinned else ""))
         self.renew()
 
@@ -100,6 +114,10 @@ class SkillList(ListPane):
             Item(line(f"chart:{found.score:6.2f} ", f":{found.name}"), found.name),
             Item(line(f"muted:       {parts}{more}", indent=7), whole=True),
         ]
+
+    async def action_lead(self) -> None:
+        """Go to the text of the skill."""
+        self.post_message(Entered("page"))
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         return "The list of skills", (
@@ -185,8 +203,13 @@ class SkillPage(ListPane):
         return self.page.text or "" if self.page is not None else ""
 
     def target(self) -> Target | None:
-        """The task that caused the line under the cursor, else the commit of the line."""
-        if self.view != "blame" or self.blamed is None or not isinstance(self.value, int) or self.page is None:
+        """The task that caused the line under the cursor, else the commit of the line; of the text, the rollouts in which
+        the skill was shown."""
+        if self.page is None:
+            return None
+        if self.view != "blame":
+            return Target("rollouts", f"{SHOWN}{self.page.name}") if self.run and self.used is not None else None
+        if self.blamed is None or not isinstance(self.value, int):
             return None
         commit = self.blamed.lines[self.value].commit if self.value < len(self.blamed.lines) else None
         if commit is None:
@@ -211,6 +234,7 @@ class VersionList(ListPane):
     def __init__(self, *, id: str) -> None:
         super().__init__("History", id=id)
         self.versions: Sequence[Version] = ()
+        self.uncommitted: Uncommitted | None = None
         self.commits: Sequence[Commit] | None = None
         """All commits of the folder where they are listed; None: the versions of the skill."""
         self.trouble = ""
@@ -231,34 +255,50 @@ class VersionList(ListPane):
         return self.commits if self.commits is not None else [version.commit for version in self.versions]
 
     @property
+    def places(self) -> Sequence[str]:
+        """What the cursor can be on, newest first: the ids of the commits, before them `UNCOMMITTED` where files differ."""
+        ids = [commit.id for commit in self.listed]
+        return [UNCOMMITTED, *ids] if self.commits is None and self.uncommitted is not None else ids
+
+    @property
     def current(self) -> Commit | None:
         """The commit under the cursor."""
         return next((commit for commit in self.listed if commit.id == self.value), None)
+
+    @property
+    def compared(self) -> tuple[str, str]:
+        """The older and the newer of the place under the cursor and the marked one; ("", place) where none is marked."""
+        value, places = str(self.value or ""), list(self.places)
+        if self.marked not in places or value not in places or self.marked == value:
+            return "", value
+        newer, older = sorted((value, self.marked), key=places.index)
+        return older, newer
 
     def version(self, commit: str) -> Version | None:
         """The version of the skill that a commit left."""
         return next((version for version in self.versions if version.commit.id.startswith(commit)), None)
 
     def change(self, name: str) -> Change | None:
-        """The skill before and after the version under the cursor, or between it and the marked one."""
-        at = next((at for at, version in enumerate(self.versions) if version.commit.id == self.value), None)
-        if at is None:
+        """What the version under the cursor changed, or the difference between it and the marked one."""
+        texts: dict[str, Version | Uncommitted] = {version.commit.id: version for version in self.versions}
+        if self.uncommitted is not None:
+            texts = {UNCOMMITTED: self.uncommitted, **texts}
+        older, newer = self.compared
+        after = texts.get(newer)
+        if after is None:
             return None
-        after, marked = self.versions[at], self.version(self.marked) if self.marked else None
-        if marked is not None and marked is not after:
-            older, newer = sorted((marked, after), key=lambda version: -self.versions.index(version))
-            where = f"{older.commit.id[:SHORT]} → {newer.commit.id[:SHORT]}"
-            return Change(name, older.text, newer.text, where)
-        before = self.versions[at + 1].text if at + 1 < len(self.versions) else None
-        return Change(name, before, after.text, f"commit {after.commit.id[:SHORT]}")
+        return Change(name, texts[older].text if older else after.before, after.text, place_line(older, newer))
 
     def items(self, width: int) -> Sequence[Item]:
-        if self.trouble and not self.listed:
+        places = self.places
+        if self.trouble and not places:
             return [Item(line(f"muted:{self.trouble}"), whole=True)]
-        return [
+        commits = [
             Item(partial(_commit_row, commit, bool(self.marked) and commit.id == self.marked), commit.id)
             for commit in self.listed
         ]
+        head = [Item(_uncommitted_row(self.marked == UNCOMMITTED), UNCOMMITTED)] if UNCOMMITTED in places[:1] else []
+        return [*head, *commits]
 
     def action_mark(self) -> None:
         """Mark the version under the cursor as the one to compare with; again: none."""
@@ -272,12 +312,32 @@ class VersionList(ListPane):
         commit = self.current
         return cause_of(commit, self.run) if commit is not None else None
 
+    async def action_lead(self) -> None:
+        """Go to the task that caused the commit, else to what it changed."""
+        if self.target() is None and self.places:
+            self.post_message(Entered("diff"))
+        else:
+            await super().action_lead()
+
 
 def _skill_row(name: str, about: About | None, pinned: bool, cells: int) -> Line:
     """A skill in the list: its name in so many cells, and what is known of it."""
     mark = "key:⚑ " if pinned else ":  "
     wrong = f"warn:!{about.findings} " if about and about.findings else ""
     return line(mark, f":{fit(safe(clip(name, 200)), cells)} ", wrong, f"muted:{about.description if about else ''}")
+
+
+def _uncommitted_row(marked: bool) -> Line:
+    """What was changed by hand, in the history."""
+    return line("accent:◆ " if marked else ":  ", "warn:not committed: ", ":changed by hand")
+
+
+def place_line(older: str, newer: str) -> str:
+    """Which commit is shown, or which two places of the history are compared."""
+    short = ["not committed" if place == UNCOMMITTED else place[:SHORT] for place in (older, newer)]
+    if older:
+        return " → ".join(short)
+    return short[1] if newer == UNCOMMITTED else f"commit {short[1]}"
 
 
 def _commit_row(commit: Commit, marked: bool) -> Line:

@@ -16,7 +16,6 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Input
 
-from engine.core.text import counted
 from engine.runs.usage import Usage, usage
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
@@ -24,7 +23,16 @@ from skillos_tui.model.shelf import Blamed, CommitDiff, CommitLog, Described, Do
 from skillos_tui.model.view import Change, Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.skills.panes import SHORT, VIEWS, SkillList, SkillPage, VersionList
+from skillos_tui.screens.skills.panes import (
+    SHORT,
+    UNCOMMITTED,
+    VIEWS,
+    Entered,
+    SkillList,
+    SkillPage,
+    VersionList,
+    place_line,
+)
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.field import SearchField
@@ -52,6 +60,8 @@ class SkillsScreen(FullScreen):
         Key("left_square_bracket", "version(1)", "older", "The version before this one", True),
         Key("right_square_bracket", "version(-1)", "newer", "The version after this one", True),
         Key("H", "whole", "all commits", "List the commits of the whole folder, or the versions of the skill again"),
+        Key("n", "file(1)", "next file", "Of a commit of the whole folder, the change of the next file"),
+        Key("p", "file(-1)", "previous file", "Of a commit of the whole folder, the change of the previous file"),
         Key("r", "revert", "revert", "Undo the commit under the cursor by a new commit", True),
         Key(
             "R", "restore", "restore", "Write the skill, or the whole folder, as at the version under the cursor", True
@@ -75,6 +85,9 @@ class SkillsScreen(FullScreen):
         """The commit to go to when the versions of the skill have arrived."""
         self._asked = ""
         """The skill whose page was asked for last."""
+        self._files: CommitDiff | None = None
+        self._file = 0
+        """Which file of the commit under the cursor is shown."""
         self._found_for = ""
         """The words of the search whose results are shown."""
 
@@ -178,7 +191,7 @@ class SkillsScreen(FullScreen):
                 self.page.blamed = reply.value
                 self.page.show()
             case CommitLog(commits):
-                newest, self.history.commits = self.history.commits is None, commits
+                newest, self.history.commits = self.history.commits is None or self._at_newest, commits
                 self._show_history(newest=newest)
             case CommitDiff():
                 self._take_diff(reply.value)
@@ -234,26 +247,60 @@ class SkillsScreen(FullScreen):
         pane.pin = names.pins.get(page.name) if names else None
         pane.used = self.list.used.get(page.name)
         pane.show()
-        history.versions, history.trouble = page.versions, page.trouble
-        self._show_history(newest=other)
+        newest = other or self._at_newest
+        history.versions, history.uncommitted, history.trouble = page.versions, page.uncommitted, page.trouble
+        self._show_history(newest=newest)
 
     def _show_history(self, *, newest: bool) -> None:
         history = self.history
-        wanted = next((each.id for each in history.listed if self._wanted and each.id.startswith(self._wanted)), "")
+        places = history.places
+        wanted = next((place for place in places if self._wanted and place.startswith(self._wanted)), "")
         if wanted:
             history.value, self._wanted = wanted, ""
-        elif newest and history.listed:
-            history.value = history.listed[0].id
+        elif newest and places:
+            history.value = places[0]
         history.show()
         if wanted:
             history.select(wanted)
         self._show_change()
 
+    @property
+    def _at_newest(self) -> bool:
+        """Whether the cursor of the history is at the newest place, and so goes on with it."""
+        places = self.history.places
+        return not places or self.history.value == places[0]
+
     def _take_diff(self, diff: CommitDiff) -> None:
-        if diff.commit == self.history.value and diff.files:
-            first, more = diff.files[0], len(diff.files) - 1
-            where = f"commit {diff.commit[:SHORT]}" + (f" and {counted(more, 'more file')}" if more else "")
-            self._show_diff(Change(first.path, first.before, first.after, where))
+        if (diff.since, diff.commit) == self.history.compared:
+            if self._files is None or (self._files.since, self._files.commit) != (diff.since, diff.commit):
+                self._file = 0
+            self._files = diff
+            self._show_file()
+
+    def _show_file(self) -> None:
+        """Show one of the files of the commit under the cursor."""
+        diff = self._files
+        assert diff is not None
+        where = place_line(diff.since, diff.commit)
+        if not diff.files:
+            self.diff.show(None)
+            self.diff.retitle("Change", f"no file differs · {where}")
+            return
+        at = self._file = min(self._file, len(diff.files) - 1)
+        count = len(diff.files) + diff.more
+        which = f"file {at + 1} of {count:,} · " if count > 1 else ""
+        file = diff.files[at]
+        self._show_diff(Change(file.path, file.before, file.after, f"{which}{where}"))
+
+    def action_file(self, by: int) -> None:
+        """Show the next file of the commit, or the previous one."""
+        if self._files is None or self.history.commits is None:
+            self.answer(
+                f"{self.workbench.key_of('skills.whole')} lists the commits of the folder, each with all its files."
+            )
+        elif self._files.files:
+            self._file = (self._file + by) % len(self._files.files)
+            self._show_file()
 
     # What is shown
 
@@ -273,14 +320,20 @@ class SkillsScreen(FullScreen):
         """Show what the version under the cursor changed."""
         history = self.history
         if history.commits is not None:
-            commit = str(history.value or "")
+            since, commit = history.compared
             if commit:
-                self._ask("diff", lambda shelf: shelf.diff(commit))
+                self._ask("diff", lambda shelf: shelf.diff(commit, since))
             return
+        self._files = None
         page = self.page.page
         self._show_diff(history.change(page.name) if page else None)
 
+    @on(Entered)
+    def _entered(self, message: Entered) -> None:
+        self.go_to(message.pane)
+
     def _show_diff(self, change: Change | None) -> None:
+        self.diff.behind = self.history.target()
         if change is None:
             self.diff.retitle("Change")
         else:
@@ -370,15 +423,22 @@ class SkillsScreen(FullScreen):
     async def action_revert(self) -> None:
         commit = self.history.current
         if commit is None:
-            self.answer("No commit is under the cursor of the history.")
+            self.answer(self._no_commit())
         elif self._may_write():
             what = f"Undo commit {commit.id[:SHORT]}?"
             await self._confirm(what, commit.subject, "undo it", lambda shelf, by: shelf.revert(commit.id, by))
 
+    def _no_commit(self) -> str:
+        """Why there is nothing to undo or to restore under the cursor of the history."""
+        if self.history.value != UNCOMMITTED:
+            return "No commit is under the cursor of the history."
+        older, restore = self.workbench.key_of("skills.older"), self.workbench.key_of("skills.restore")
+        return f"This is what the file has now: {older} goes to a version, and {restore} writes that one again."
+
     async def action_restore(self) -> None:
         commit, page = self.history.current, self.page.page
         if commit is None:
-            self.answer("No version is under the cursor of the history.")
+            self.answer(self._no_commit())
         elif not self._may_write():
             return
         elif self.history.commits is not None:
