@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from engine.config import load_profile, to_toml
@@ -9,6 +10,7 @@ from engine.core.events import RunStarted, StateChanged, StepEnded
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
 from skillos_tui.client.runs import Comparison, Course, RunReader
+from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
 from skillos_tui.screens.runs.report import ReportPane
@@ -243,6 +245,23 @@ async def test_no_runs_and_a_run_that_cannot_be_read_say_what_they_are(tmp_path:
         await choose(pilot, "broken")
         await pilot.press("p")
         await until(pilot, "cannot be read")
+
+
+async def test_a_run_whose_name_is_not_utf8_is_named_and_breaks_nothing(tmp_path: Path) -> None:
+    create(tmp_path / "run", "train").close()
+    (tmp_path / "run").rename(tmp_path / os.fsdecode(b"bad\xffname"))
+    async with workbench(None, folder=tmp_path, session=Session(tmp_path / "state")) as pilot:
+        await opened(pilot)
+        await until(pilot, "is not UTF-8, and a run keeps its paths as text; rename it")
+        await pilot.press("j", "k", "enter")
+        await until(pilot, "This run cannot be read")
+        await seconds(pilot, 1.5)  # the place is written once a second
+        await pilot.press("d")
+        await until(pilot, "to the trash?")
+        await pilot.press("y")
+        await until(pilot, "moved to the trash")
+        await pilot.press("u")
+        await until(pilot, "back from the trash")
 
 
 async def test_many_runs_are_listed(tmp_path: Path) -> None:
