@@ -15,7 +15,7 @@ from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
 from skillos_tui.screens.runs.report import ReportPane
 from tests.workbench.recording import add_step, create, measured, record_training, step_events
-from tests.workbench.stage import on_screen, seconds, until, workbench
+from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
 
 def three(home: Path) -> list[Run]:
@@ -82,6 +82,21 @@ async def test_two_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> N
         await until(pilot, "training.seed")
         shown = on_screen(pilot)
         assert "settings that differ" in shown and "0.250" in shown and "0.500" in shown and "+0.300" in shown
+
+
+async def test_curves_that_are_compared_are_over_the_same_steps_and_have_one_scale(tmp_path: Path) -> None:
+    long, short = record_training(tmp_path / "long", steps=1), record_training(tmp_path / "short", steps=1)
+    long.append(measured(0, 0.2), measured(10, 0.4), measured(40, 1.0))
+    short.append(measured(0, 0.2), measured(10, 0.4))
+    async with workbench(None, folder=tmp_path, size=(80, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("space", "space", "c")
+        await until(pilot, "steps 0 to 40, 0.20 to 1.00")
+        shown = screen_lines(pilot)
+        rows = {name: next(row for row in shown if f"│ {name}  " in row) for name in ("long", "short")}
+        drawn = {name: [(at, cell) for at, cell in enumerate(row) if cell in "▁▂▃▄▅▆▇█"] for name, row in rows.items()}
+        assert len(drawn["long"]) == 3 and drawn["short"] == drawn["long"][:2]
+        assert all("(+" in row for row in rows.values())
 
 
 async def test_a_comparison_follows_a_run_that_works(tmp_path: Path) -> None:
