@@ -45,10 +45,14 @@ class Replies(AnsweringApp):
     _place: Place | None
 
     async def on_preflight_begun(self, message: messages.PreflightBegun) -> None:
-        """Show the preflight, unless a run has been opened meanwhile: then it is shown where it blocks."""
+        """Show the preflight where a person waits for it: at the form, or without an open run. To one who has opened a run
+        meanwhile it is shown where it blocks."""
+        from skillos_tui.screens.start.screen import StartScreen
+
         self.preflight = []
+        waited = self.path is None or isinstance(self.screen, StartScreen)
         self._pass_on(message)
-        if self.path is None:
+        if waited:
             await self._show_preflight()
 
     def on_preflight_reported(self, message: messages.PreflightReported) -> None:
@@ -57,11 +61,15 @@ class Replies(AnsweringApp):
         self._pass_on(message)
 
     async def on_preflight_blocked(self, message: messages.PreflightBlocked) -> None:
-        from skillos_tui.screens.preflight.screen import PreflightScreen
-
-        if not any(isinstance(screen, PreflightScreen) for screen in self.screen_stack):
+        if not self._shows_preflight:
             await self._show_preflight()
         self._pass_on(message)
+
+    @property
+    def _shows_preflight(self) -> bool:
+        from skillos_tui.screens.preflight.screen import PreflightScreen
+
+        return any(isinstance(screen, PreflightScreen) for screen in self.screen_stack)
 
     async def _show_preflight(self) -> None:
         from skillos_tui.screens.preflight.screen import PreflightScreen
@@ -69,9 +77,10 @@ class Replies(AnsweringApp):
         await self.push_screen(PreflightScreen(self.preflight))
 
     async def on_run_created(self, message: messages.RunCreated) -> None:
-        """Show the new run, unless another one has been opened meanwhile."""
+        """Show the new run, unless another one has been opened while nobody saw the preflight."""
+        waited = self.path is None or self._shows_preflight
         self._pass_on(message)
-        if self.path is None:
+        if waited:
             covered = self.screen.is_modal
             await self.open_run(message.path)
             if covered and isinstance(self.screen, FullScreen):

@@ -52,8 +52,9 @@ def test_no_module_imports_itself_by_way_of_others():
         (r"""\"(household|alfworld)\"""", "engine/environments/"),
         (r"^class Finding\b", "engine/core/findings.py"),
         (r"^def printable\b", "engine/core/text.py"),
+        (r"""sys\.executable,\s*"-m\"""", "nowhere"),
     ],
-    ids=["kinds of run", "environments", "findings", "printable text"],
+    ids=["kinds of run", "environments", "findings", "printable text", "modules of the working directory"],
 )
 def test_what_has_one_place_is_nowhere_else(pattern, allowed):
     files = [path for package in ("engine", "skillos_tui") for path in (ROOT / package).rglob("*.*")]

@@ -27,6 +27,10 @@ AVERAGED = 5
 """The most steps at each end of a curve whose means its change compares."""
 COURSE = 240
 """The most values of a course."""
+HIGHEST = 1e150
+"""Values from here on, which no run has, are left out: their sums and squares are not finite."""
+LONGEST = 10
+"""The most characters of a value."""
 
 
 class Curve(msgspec.Struct, frozen=True, dict=True):
@@ -164,7 +168,7 @@ def _curve(metric: Metric, points: dict[int, float | None]) -> Curve:
 
 
 def _number(value: Value) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
+    return float(value) if value is not None and abs(value) < HIGHEST else None
 
 
 def _spread(step: StepMetrics, of: Callable[[list[float]], float]) -> float | None:
@@ -225,9 +229,17 @@ def _held_out(steps: Sequence[StepMetrics]) -> Iterator[Curve]:
 
 
 def shown(unit: str, value: float | None) -> str:
-    """A value with as many digits as a person reads; "n/m" where it was not measured."""
+    """A value with as many digits as a person reads; "n/m" where it was not measured. Only 0 is shown as 0."""
     if value is None:
         return "n/m"
+    text = _rounded(unit, value)
+    if len(text) <= LONGEST and (not value or set(text) & set("123456789")):
+        return text
+    many, sign = (value * 100, "%") if unit == "share" else (value, "")
+    return f"{many:.2g}{sign}" if abs(value) < 1 else f"{many:.1e}{sign}"
+
+
+def _rounded(unit: str, value: float) -> str:
     if unit == "share":
         return f"{value:.1%}"
     if unit in ("s", "tokens/s", "episodes/s"):

@@ -37,6 +37,7 @@ from engine.core.events import (
 )
 from engine.core.files import publish
 from engine.core.locks import open_lock
+from engine.core.paths import BadPath, kept_path
 from engine.runs import database, process, rows
 from engine.runs.chain import Row
 from engine.runs.commands import AnyCommand, Sent, encode_command
@@ -343,9 +344,13 @@ def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | N
 
 
 def _check_folder(path: Path) -> None:
-    """Raise `NotARun` for what is not a run directory, and `OSError` where that cannot be seen."""
+    """Raise `NotARun` for what is not a run directory or has a name that no run has, and `OSError` where that cannot be
+    seen."""
     try:
+        kept_path(path)
         found = path.stat()
+    except BadPath as error:  # libraries refuse such a name one by one, in the middle of their work
+        raise NotARun(str(error)) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotARun(f"there is no run at {path}: no such folder") from error
     if not stat.S_ISDIR(found.st_mode):

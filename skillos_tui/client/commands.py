@@ -27,7 +27,7 @@ def command(*arguments: str, seconds: float = SECONDS) -> Done:
     """Run `skillos-engine ARGUMENTS`. Raises `RunError` where it does not end within so many seconds."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "engine.cli", *arguments],
+            [sys.executable, "-P", "-m", "engine.cli", *arguments],
             capture_output=True,
             text=True,
             errors="replace",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.core.paths import user_path
@@ -36,15 +37,27 @@ def working_folder() -> Path:
 
 
 def write_chart(name: str, title: str, series: Sequence[Series], steps: range) -> Path:
-    """Write the chart to a new file; its ending says which kind. Raises `CannotDraw`."""
+    """Write the chart to a new file; its ending says which kind. Raises `CannotDraw`, and then there is no new file."""
     path = user_path(name.strip())
     content = picture(path.name, title, series, steps)
     try:
         path = path.absolute()
-        with path.open("xb") as file:
+        with path.open("xb") as file, _removed_after_error(path):
             file.write(content)
+            file.flush()
     except FileExistsError as error:
         raise CannotDraw(f"{path} exists already; give another name") from error
     except OSError as error:
         raise CannotDraw(f"cannot write {path}: {error.strerror}; give another name") from error
     return path
+
+
+@contextmanager
+def _removed_after_error(path: Path) -> Iterator[None]:
+    """Remove a new file that could not be written whole: on a full disk the beginning of a chart would be left."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise

@@ -5,12 +5,14 @@
     session.draft(run, "s1-0")                 # "too va", also after the terminal was closed
 
 One JSON file in `folder`, replaced as a whole, so that it is never half written. A file that cannot be read counts as
-empty: it holds no decisions. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
+empty: it holds no decisions. It is read and written by `json`, since a run's folder may have a name that is not UTF-8, which
+msgspec refuses. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
 thread may make a change.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import threading
@@ -145,8 +147,8 @@ def _with_draft(saved: Saved, run: str, edit: str, text: str) -> Saved:
 def _read(folder: Path) -> Saved | None:
     """The content of the file; None if it cannot be read."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Saved)
-    except (OSError, ValueError, RecursionError):  # msgspec raises ValueErrors, also for text that is not UTF-8
+        return msgspec.convert(json.loads((folder / FILE).read_bytes()), type=Saved)
+    except (OSError, ValueError, RecursionError):  # both raise ValueErrors, also for text that is not UTF-8
         return None
 
 
@@ -157,7 +159,7 @@ def _write(folder: Path, saved: Saved) -> bool:
         handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(saved))
+                file.write(json.dumps(msgspec.to_builtins(saved)).encode())
             Path(name).replace(folder / FILE)
         except OSError:
             Path(name).unlink(missing_ok=True)

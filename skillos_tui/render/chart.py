@@ -6,7 +6,7 @@ A repaint of a chart of plotext is 66 kB, one of Textual's `Sparkline` 36 kB: to
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot of a braille character, by row and column."""
@@ -48,6 +48,19 @@ def bars(values: Values, total: int, width: int, low: float, high: float) -> str
     found = dict.fromkeys(range(width), " ")
     for column, value in _columns(values, total, width):
         found[column] = "·" if value is None else _BARS[_level(value, 8, low, high)]
+    return "".join(found.values())
+
+
+def bars_over(points: Mapping[int, float | None], steps: range, width: int, low: float, high: float) -> str:
+    """Bars of values by step, each at the place of its step among `steps`, so that those of several runs compare. A step
+    without a value leaves its place free."""
+    places: dict[int, list[float | None]] = {}
+    for step, value in sorted(points.items()):
+        places.setdefault(round((step - steps.start) * (width - 1) / max(1, len(steps) - 1)), []).append(value)
+    found = dict.fromkeys(range(width), " ")
+    for column, values in places.items():
+        known = [value for value in values if value is not None]
+        found[column] = _BARS[_level(sum(known) / len(known), 8, low, high)] if known else "·"
     return "".join(found.values())
 
 

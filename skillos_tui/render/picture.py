@@ -22,10 +22,14 @@ from skillos_tui.render.text import safe
 
 WIDTH, HEIGHT = 960, 540
 """The size of a picture, in pixels."""
-LEFT, RIGHT, TOP, BOTTOM = 80, 24, 48, 76
+LEFT, RIGHT, TOP, BOTTOM = 80, 24, 48, 96
 """The margins around the axes, in pixels."""
 SIZE = 14
 """The height of the text, in pixels."""
+CHARACTER = 7.5
+"""The width that most characters have at most, in pixels."""
+NAMED = 3
+"""How many curves are named in a row."""
 INK, PALE = "#222222", "#d0d0d0"
 COLOURS = ("#1f5fa8", "#2c7a3f", "#a8690f", "#7c3f8f", "#1e7a80", "#b03a36")
 DASHES = ((), (8, 4), (2, 3), (10, 3, 2, 3), (5, 5), (12, 6))
@@ -94,7 +98,7 @@ def shapes(title: str, series: Sequence[Series], steps: range) -> list[Shape]:
     """What the picture consists of: axes with labels, curves, and the names of the curves below."""
     scales = scales_of(series, steps, TICKS * LABELS_APART) or [scale([], 1)]
     alike = len(set(scales)) == 1
-    found: list[Shape] = [Label((LEFT, TOP - 20), safe(title)[:120])]
+    found: list[Shape] = [Label((LEFT, TOP - 20), _short(safe(title), WIDTH - LEFT - RIGHT))]
     for tick in scales[0].ticks if alike else ():
         y = _y(tick, scales[0])
         found.append(Stroke([(LEFT, y), (WIDTH - RIGHT, y)], PALE))
@@ -106,16 +110,24 @@ def shapes(title: str, series: Sequence[Series], steps: range) -> list[Shape]:
     found.append(Stroke([(LEFT, TOP), (LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, HEIGHT - BOTTOM)], INK))
     for number, each in reversed([*enumerate(series)]):
         found += _curve(number, each, steps, scales[number])
-    room = (WIDTH - LEFT - RIGHT) / max(1, len(series))
+    room = (WIDTH - LEFT - RIGHT) / NAMED
     for number, each in enumerate(series):
-        x, y = LEFT + number * room, HEIGHT - 14.0
+        x, y = LEFT + number % NAMED * room, HEIGHT - 34.0 + number // NAMED * (SIZE + 8)
         own = scales[number]
         ends = "" if alike else f" ({own.label(own.low)} to {own.label(own.high)})"
+        name = _short(safe(each.label), room - 24 - len(ends) * CHARACTER)
         found += [
             Sign((x, y - SIZE / 3), number),
-            Label((x + 12, y), f"{safe(each.label)}{ends}"[: int(room / 7)], colour=_colour(number)),
+            Label((x + 12, y), f"{name}{ends}", colour=_colour(number)),
         ]
     return found
+
+
+def _short(text: str, width: float) -> str:
+    """A text that fits into so many pixels: without its middle where it is too long, since names differ at their end."""
+    most = max(3, int(width / CHARACTER))
+    kept = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - kept]}…{text[-kept:]}"
 
 
 def _curve(number: int, series: Series, steps: range, own: Scale) -> Iterator[Shape]:

@@ -39,7 +39,8 @@ class Series(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """The values at the bottom and at the top of a chart, and those that have a label."""
+    """The values at the bottom and at the top of a chart, and those that have a label. `decimals` is how many a label needs
+    to differ from the next one; below 0 it can do without its last digits."""
 
     low: float
     high: float
@@ -47,10 +48,14 @@ class Scale(NamedTuple):
     decimals: int
 
     def label(self, value: float) -> str:
-        """A value as a label of the axis."""
-        if self.decimals > 6 or max(abs(self.low), abs(self.high)) >= 1e7:
-            return f"{value:.2e}"
-        return f"{value:,.{self.decimals}f}"
+        """A value as a label of the axis: with all its decimals, or as a power of ten where that is shorter."""
+        farthest = max(abs(self.low), abs(self.high))
+        decimals = max(0, self.decimals)
+        digits = max(0, math.floor(math.log10(farthest)) + self.decimals)
+        plain = decimals <= 6 and farthest < 1e7
+        if plain or len(f"{farthest:,.{decimals}f}") < len(f"{farthest:.{digits}e}"):
+            return f"{value:,.{decimals}f}"
+        return f"{value:.{digits}e}" if value else "0"
 
     @property
     def width(self) -> int:
@@ -79,7 +84,7 @@ def scale(values: Iterable[float | None], rows: int) -> Scale:
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     places = 2 - math.floor(math.log10(step))
     ticks = tuple(round(number * step, places) for number in range(first, last + 1))
-    return Scale(ticks[0], ticks[-1], ticks, max(0, -math.floor(math.log10(step) + 1e-9) + (_digits(step) - 1)))
+    return Scale(ticks[0], ticks[-1], ticks, _digits(step) - 1 - math.floor(math.log10(step) + 1e-9))
 
 
 def known_of(series: Series, steps: range) -> list[float]:

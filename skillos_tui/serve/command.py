@@ -63,7 +63,7 @@ def serve(number: int, arguments: Sequence[str]) -> int:
     from engine.runs.supervisor import environment
     from skillos_tui.serve.server import Server
 
-    server = Server((sys.executable, "-m", "skillos_tui", *arguments), environment(), number)
+    server = Server((sys.executable, "-P", "-m", "skillos_tui", *arguments), environment(), number)
     return asyncio.run(server.serve(_ready))
 
 

@@ -16,6 +16,8 @@ from multidict import CIMultiDictProxy
 
 HOST = "127.0.0.1"
 TOKEN_BYTES = 32
+HTTP_PORT = 80
+"""Browsers do not name this port."""
 
 
 def new_token() -> str:
@@ -38,7 +40,8 @@ class Guard:
     def refusal(self, path: str, headers: CIMultiDictProxy[str]) -> str:
         """Why a request is refused, in a sentence that does not name the token; "" where it is not refused."""
         hosts = headers.getall("Host", [])
-        if len(hosts) != 1 or hosts[0] not in (f"{HOST}:{self.port}", f"localhost:{self.port}"):
+        port = "" if self.port == HTTP_PORT else f":{self.port}"
+        if len(hosts) != 1 or hosts[0] not in (f"{HOST}{port}", f"localhost{port}"):
             return (
                 f"Refused: open the workbench at http://{HOST}:{self.port}; forward the same port from other machines."
             )

@@ -101,6 +101,20 @@ def test_curves_that_are_read_piece_by_piece_are_those_that_are_read_at_once(tmp
         assert reader.read(other) == CurveReader().read(other)
 
 
+@pytest.mark.parametrize("unit", ["", "s", "share", "nats", "tokens", "tokens/s", "of 6"])
+def test_a_value_is_short_and_only_0_is_shown_as_0(unit: str) -> None:
+    for power in range(-14, 16):
+        for value in (3.3 * 10.0**power, -(10.0**power)):
+            text = shown(unit, value)
+            assert len(text) <= 10 and float(text.rstrip("%").replace(",", "")) * value > 0
+
+
+def test_values_that_no_run_has_are_left_out_and_break_no_mean(tmp_path: Path) -> None:
+    steps = [step_ended(step, r=1.7e308 if step % 3 else -1.7e308) for step in range(1, 2 * COURSE)]
+    found = curves(tmp_path, *steps, step_ended(2 * COURSE, r=0.5))
+    assert found["r"].measured == [0.5] and found["r"].course[-1] == 0.5
+
+
 def test_the_course_of_a_curve_is_short_and_keeps_gaps() -> None:
     few, many = (
         {step: None if step % 3 else 1.0 * step for step in range(1, count)} for count in (COURSE, 10 * COURSE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skillos_tui.render.chart import bars, bounds, braille
+from skillos_tui.render.chart import bars, bars_over, bounds, braille
 
 
 def test_a_rising_curve_rises() -> None:
@@ -21,6 +21,14 @@ def test_an_unmeasured_value_is_a_gap_and_not_zero() -> None:
     whole, gapped = (braille([1.0, middle, 1.0], 3, 5, 2, 0.0, 1.0) for middle in (1.0, None))
     assert whole[0].count(" ") == 0 and gapped[0][2] == " "
     assert gapped[1].strip() == ""
+
+
+def test_bars_of_several_runs_stand_at_their_steps_and_have_one_scale() -> None:
+    steps = range(11)
+    assert bars_over({0: 0.0, 10: 1.0}, steps, 11, 0, 1) == "▁         █"
+    assert bars_over({0: 0.0, 5: None, 6: 0.5}, steps, 11, 0, 1) == "▁    ·▅    "
+    assert set(bars_over({step: float(step % 2) for step in range(100)}, range(100), 10, 0, 1)) == set("▄▅")
+    assert bars_over({7: 0.5}, range(7, 8), 3, 0, 1) == "▅  " and bars_over({}, range(1), 2, 0, 1) == "  "
 
 
 def test_bounds_hold_the_values_and_stay_apart() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -41,6 +43,22 @@ def test_curves_of_other_units_have_a_scale_each_whose_ends_are_beside_their_nam
     assert "r (0.0 to 1.0)" in texts and "seconds (10 to 20)" in texts
 
 
+def test_names_of_curves_do_not_touch_and_keep_the_end_by_which_they_differ() -> None:
+    runs = [
+        f"101502-train-with-a-long-name-and-the-rate-{rate}"
+        for rate in ("1e-4", "1e-5", "1e-6", "1e-7", "2e-7", "3e-7")
+    ]
+    series = [Series(f"r_task {run}", {1: at / 9, 2: at / 10}) for at, run in enumerate(runs)]
+    root = ET.fromstring(picture("a.svg", ", ".join(runs), series, range(1, 3)))
+    labels = [text for text in root.iter(f"{SVG}text") if (text.text or "").startswith("r_task")]
+    assert [(text.text or "")[-4:] for text in labels] == [run[-4:] for run in runs]
+    places = {(float(text.get("x") or 0), float(text.get("y") or 0)): len(text.text or "") for text in labels}
+    for (x, y), length in places.items():
+        assert x + length * 7.5 <= min([960, *(other - 12 for other, row in places if row == y and other > x)])
+    title = next(root.iter(f"{SVG}text")).text or ""
+    assert "…" in title and title.startswith("101502-train") and title.endswith("3e-7")
+
+
 def test_png_is_a_picture_of_this_size() -> None:
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
     from io import BytesIO
@@ -76,6 +94,19 @@ def test_no_file_is_overwritten_and_a_free_name_is_proposed(tmp_path: Path) -> N
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotDraw, match=r"cannot write .*/none/a\.svg: No such file"):
         write_chart(str(tmp_path / "none" / "a.svg"), "t", SERIES, range(1, 5))
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_left(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        with pytest.raises(CannotDraw, match=r"cannot write .*a\.svg: File too large"):
+            write_chart(str(tmp_path / "a.svg"), "t", SERIES, range(1, 5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_no_file_can_have_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,19 @@ def test_a_scale_holds_all_values_and_its_labels_are_different_and_short(values:
         assert len([label for label in axis_labels(found, rows) if label]) <= rows
 
 
+@pytest.mark.parametrize(
+    ("values", "width"),
+    [([1.0, 1.0000002], 11), ([1e12, 1.000001e12], 13), ([9_999_990.0, 10_000_010.0], 12), ([0.0, 1e12], 7)],
+)
+def test_labels_of_values_that_differ_by_little_have_the_digits_in_which_they_differ(
+    values: list[float], width: int
+) -> None:
+    found = scale(values, 30)
+    labels = [found.label(tick) for tick in found.ticks]
+    assert len(set(labels)) == len(labels) and found.width == width
+    assert [float(label.replace(",", "")) for label in labels] == list(found.ticks)
+
+
 def test_what_is_not_finite_or_absurd_has_no_say_in_the_scale_and_breaks_nothing() -> None:
     assert scale([math.nan, math.inf, -1.7e308, 1.7e308, 0.2, None, 0.4], 8) == scale([0.2, 0.4], 8)
     assert scale([0.0, 5e-324], 8).high > 0

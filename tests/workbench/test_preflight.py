@@ -13,7 +13,8 @@ from engine.runs.errors import RunError
 from skillos_tui.screens.home.screen import HomeScreen
 from skillos_tui.screens.live.screen import LiveScreen
 from tests.runs.engines import kill_engine, worker
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.recording import record_training
+from tests.workbench.stage import at_once, on_screen, until, workbench
 
 
 @pytest.fixture
@@ -74,3 +75,26 @@ async def test_escape_gives_the_run_up_and_nothing_is_created(runs: Path) -> Non
         await until(pilot, "a check fails")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, HomeScreen), 20)
+
+
+async def test_a_run_that_is_started_beside_an_open_one_has_its_preflight_shown_and_is_opened_then(runs: Path) -> None:
+    with record_training(runs / "aa-old", steps=1) as other:
+        async with workbench(other.path, folder=runs) as pilot:
+            await pilot.press("7", "n")
+            await until(pilot, "Start a run")
+            await pilot.press("ctrl+s")
+            await until(pilot, "No run is made while a check fails: disk")
+            await pilot.press("o")
+            await until(pilot, lambda: pilot.app.path not in (None, other.path), 20)
+            assert isinstance(pilot.app.screen, LiveScreen)
+
+
+async def test_a_run_that_was_opened_while_another_one_starts_stays_open(runs: Path) -> None:
+    with record_training(runs / "aa-old", steps=1) as other:
+        async with workbench(folder=runs) as pilot:
+            await until(pilot, "aa-old")
+            at_once(pilot, "t", "enter")
+            await until(pilot, "No run is made while a check fails: disk")
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+            assert pilot.app.path == other.path

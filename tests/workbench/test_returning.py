@@ -44,6 +44,14 @@ def test_a_session_is_read_back_and_a_broken_one_counts_as_empty(tmp_path: Path)
     assert Session.load(tmp_path / "state").saved == Saved()
 
 
+def test_names_of_files_that_are_not_utf8_are_kept(tmp_path: Path) -> None:
+    run, session = tmp_path / os.fsdecode(b"r\xff"), Session.load(tmp_path / "state")
+    session.keep_home(Place("runs", at=run.name))
+    session.keep_place(run, Place("review", tree=("branch", run.name)))
+    again = Session.load(tmp_path / "state")
+    assert again.saved == session.saved and again.place(run).tree == ("branch", run.name)
+
+
 def test_a_place_that_is_kept_drops_no_text_and_two_workbenches_drop_none_of_each_other(tmp_path: Path) -> None:
     one, two = Session.load(tmp_path / "state"), Session.load(tmp_path / "state")
     one.keep_draft(tmp_path, "e1", "too vague")

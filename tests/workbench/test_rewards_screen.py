@@ -150,6 +150,24 @@ async def test_other_runs_are_chosen_in_a_dialog_and_drawn_over_this_one(tmp_pat
         await until(pilot, lambda: "▲ other" not in on_screen(pilot))
 
 
+async def test_figures_are_drawn_of_all_chosen_runs_or_of_none(tmp_path: Path) -> None:
+    paths = [record_training(tmp_path / name, steps=3).path for name in ("one", "two", "three", "four")]
+    place = "|".join(["parts", *map(str, paths[1:])])
+    session = Session()
+    session.keep_place(paths[0], Place("rewards", at=place))
+    async with workbench(paths[0], size=(200, 40), session=session) as pilot:
+        await until(pilot, "16 more curves have no room")
+        assert [each.label for each in chart(pilot).series] == ["r one", "r two", "r three", "r four"]
+        await choose(pilot, "r_fc")
+        assert [each.label for each in chart(pilot).series] == ["one", "two", "three", "four"]
+        pilot.app.screen._overlay(paths[1:2])  # type: ignore[attr-defined]
+        await choose(pilot, "parts")
+        labels = [f"{name} {run}" for name in ("r", "r_task", "r_fc") for run in ("one", "two")]
+        assert [each.label for each in chart(pilot).series] == labels and "4 more curves have no room" in on_screen(
+            pilot
+        )
+
+
 async def test_the_curves_of_another_run_follow_what_it_writes_and_those_of_its_namesake_are_not_mixed_up(
     tmp_path: Path,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from engine.config import load_profile, to_toml
@@ -9,11 +10,12 @@ from engine.core.events import RunStarted, StateChanged, StepEnded
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
 from skillos_tui.client.runs import Comparison, Course, RunReader
+from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
 from skillos_tui.screens.runs.report import ReportPane
 from tests.workbench.recording import add_step, create, measured, record_training, step_events
-from tests.workbench.stage import on_screen, seconds, until, workbench
+from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
 
 def three(home: Path) -> list[Run]:
@@ -80,6 +82,21 @@ async def test_two_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> N
         await until(pilot, "training.seed")
         shown = on_screen(pilot)
         assert "settings that differ" in shown and "0.250" in shown and "0.500" in shown and "+0.300" in shown
+
+
+async def test_curves_that_are_compared_are_over_the_same_steps_and_have_one_scale(tmp_path: Path) -> None:
+    long, short = record_training(tmp_path / "long", steps=1), record_training(tmp_path / "short", steps=1)
+    long.append(measured(0, 0.2), measured(10, 0.4), measured(40, 1.0))
+    short.append(measured(0, 0.2), measured(10, 0.4))
+    async with workbench(None, folder=tmp_path, size=(80, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("space", "space", "c")
+        await until(pilot, "steps 0 to 40, 0.20 to 1.00")
+        shown = screen_lines(pilot)
+        rows = {name: next(row for row in shown if f"│ {name}  " in row) for name in ("long", "short")}
+        drawn = {name: [(at, cell) for at, cell in enumerate(row) if cell in "▁▂▃▄▅▆▇█"] for name, row in rows.items()}
+        assert len(drawn["long"]) == 3 and drawn["short"] == drawn["long"][:2]
+        assert all("(+" in row for row in rows.values())
 
 
 async def test_a_comparison_follows_a_run_that_works(tmp_path: Path) -> None:
@@ -243,6 +260,23 @@ async def test_no_runs_and_a_run_that_cannot_be_read_say_what_they_are(tmp_path:
         await choose(pilot, "broken")
         await pilot.press("p")
         await until(pilot, "cannot be read")
+
+
+async def test_a_run_whose_name_is_not_utf8_is_named_and_breaks_nothing(tmp_path: Path) -> None:
+    create(tmp_path / "run", "train").close()
+    (tmp_path / "run").rename(tmp_path / os.fsdecode(b"bad\xffname"))
+    async with workbench(None, folder=tmp_path, session=Session(tmp_path / "state")) as pilot:
+        await opened(pilot)
+        await until(pilot, "is not UTF-8, and a run keeps its paths as text; rename it")
+        await pilot.press("j", "k", "enter")
+        await until(pilot, "This run cannot be read")
+        await seconds(pilot, 1.5)  # the place is written once a second
+        await pilot.press("d")
+        await until(pilot, "to the trash?")
+        await pilot.press("y")
+        await until(pilot, "moved to the trash")
+        await pilot.press("u")
+        await until(pilot, "back from the trash")
 
 
 async def test_many_runs_are_listed(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from skillos_tui.serve.environment import page_environment
+from skillos_tui.serve.guard import Guard
 from tests.workbench.reviewing import waiting_run
 from tests.workbench.serving import COMMAND, Serving, eventually
 
@@ -105,6 +107,18 @@ def test_the_address_works_under_both_names_of_this_machine(serving: Serving) ->
     assert serving.get(f"/{serving.token}", whole=True).headers["Location"] == f"/{serving.token}/"
     assert serving.get("ws").status == 400
     assert serving.get("static/").status == serving.get("page/../process.py").status - 1 == 403
+
+
+def test_a_browser_does_not_name_the_port_of_http() -> None:
+    guard = Guard("token", 80)
+
+    def refusal(**headers: str) -> str:
+        return guard.refusal("/token/", CIMultiDictProxy(CIMultiDict(headers)))
+
+    assert refusal(Host="127.0.0.1", Origin="http://127.0.0.1") == "" == refusal(Host="localhost")
+    assert "open the workbench at" in refusal(Host="evil.example") and "another site" in refusal(
+        Host="127.0.0.1", Origin="http://127.0.0.1:8080"
+    )
 
 
 def test_it_listens_on_loopback_only(serving: Serving) -> None:

@@ -260,6 +260,20 @@ async def test_the_form_explains_the_field_and_the_setting_that_is_typed(tmp_pat
         await until(pilot, "training.seed: ")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_no_documentation_of_a_setting_is_cut(tmp_path: Path, size: tuple[int, int]) -> None:
+    from skillos_tui.client.start import settings_of
+
+    longest = max(settings_of("pocket").settings.items(), key=lambda setting: len(setting[1].doc))
+    async with workbench(folder=tmp_path / "runs", size=size) as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        pilot.app.screen.query_one("#settings").focus()
+        await pilot.press(*longest[0])
+        await until(pilot, f"{longest[0]}: ")
+        assert f" {longest[1].doc.split()[-1]} " in on_screen(pilot).replace("│", "")
+
+
 def test_a_curator_is_named_as_a_run_with_a_step_and_settings_take_precedence(tmp_path: Path) -> None:
     given = {"curate.adapter": str(tmp_path / "a run@3"), "curate.tasks": "4"}
     with pytest.raises(StartError) as refused:

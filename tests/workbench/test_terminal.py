@@ -6,11 +6,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread, Timer
 
 import pytest
+from textual.drivers.linux_driver import LinuxDriver
 
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
+from skillos_tui.terminal.driver import TerminalDriver
 from tests.workbench.ptys import ANSWERS, WORKBENCH, Terminal
 from tests.workbench.recording import record_training
 
@@ -99,3 +102,14 @@ def test_enter_trains_and_the_engine_outlives_the_terminal(tmp_path: Path) -> No
         again.until("■ stopped", 60)
         again.press(b"q")
         again.wait()
+
+
+def test_a_program_that_ends_at_once_waits_for_its_reader_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LinuxDriver, "disable_input", lambda driver: None)
+    monkeypatch.setattr(TerminalDriver, "_read_last_replies", lambda driver: None)
+    driver = TerminalDriver.__new__(TerminalDriver)
+    driver._wake, driver._reader = os.pipe(), Thread(target=lambda: None)
+    driver._key_thread = Timer(0.2, driver._reader.start)
+    driver._key_thread.start()
+    driver.disable_input()
+    assert driver._wake is None and not driver._reader.is_alive()

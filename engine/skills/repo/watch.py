@@ -178,7 +178,8 @@ class _Events:
             )
             try:
                 next(self._paths, None)  # the generator sets its watches when it is first advanced
-            except (OSError, RuntimeError):  # the folder is gone again, or no watches are left: poll it
+            except (OSError, RuntimeError, UnicodeEncodeError):
+                # the folder is gone again, no watches are left, or watchfiles cannot name it in UTF-8: poll it
                 self._paths = None
 
     def wait(self, recheck: bool, poll_seconds: float) -> set[str] | None:

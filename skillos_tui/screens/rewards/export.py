@@ -57,7 +57,7 @@ class ExportDialog(DialogScreen[None], Listener):
     def action_kind(self, by: int) -> None:
         """The same name with the next ending; with a number where that file exists."""
         field = self.query_one(LineField)
-        path = Path(field.value)
+        path = Path(os.path.expanduser(field.value))  # noqa: PTH111 - a Path raises where there is no such home
         at = ENDINGS.index(path.suffix) if path.suffix in ENDINGS else -1
         ending = ENDINGS[(at + by) % len(ENDINGS)]
         if path.name:

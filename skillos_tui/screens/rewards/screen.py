@@ -15,6 +15,7 @@ from typing import cast
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from engine.core.text import counted
 from engine.runs.curves import TOGETHER, Curve, CurveReader, together
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
@@ -166,22 +167,27 @@ class RewardsScreen(FullScreen):
     def _show_chart(self) -> None:
         chart, names = self.chart, self._names()
         curves = list(dict.fromkeys(name for row in names for name in together(row, self.curves)))
-        series = self._series(curves)
+        every, series = self._series(curves, curves), self._series(self._with_room(curves), curves)[: len(SIGNS)]
         chart.held_out = bool(curves) and all(name.startswith("held_out") for name in curves)
         title = ", ".join(TOGETHER[name].title if name in TOGETHER else name for name in names)
-        left = len(series) - len(SIGNS)
-        chart.retitle(title, f"{left} more curves have no room" if left > 0 else self._meaning(names))
-        chart.show(series[: len(SIGNS)], "Nothing of it was measured yet.")
+        left = len(every) - len(series)
+        more = f"{counted(left, 'more curve')} {'has' if left == 1 else 'have'} no room"
+        chart.retitle(title, more if left else self._meaning(names))
+        chart.show(series, "Nothing of it was measured yet.")
 
-    def _series(self, names: Sequence[str]) -> list[Series]:
-        """The curves of this run, then those of the others."""
+    def _with_room(self, names: Sequence[str]) -> Sequence[str]:
+        """The first figures for which there is room, each of every run that is drawn."""
+        return names[: max(1, len(SIGNS) // (1 + len(self.others)))]
+
+    def _series(self, names: Sequence[str], among: Sequence[str]) -> list[Series]:
+        """The curves of these names, which are `among` those of the title: of this run, then of the others."""
         if not self.others:
             return [Series(name, self.curves[name].points, self.curves[name].unit) for name in names]
         path = self.workbench.path
         runs = [Overlaid(path or Path("this run"), self.curves), *self.others]
         return [
             Series(
-                short_name(run.path.name) if len(names) == 1 else f"{name} {short_name(run.path.name)}",
+                short_name(run.path.name) if len(among) == 1 else f"{name} {short_name(run.path.name)}",
                 run.curves[name].points,
                 run.curves[name].unit,
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.text import size
 from skillos_tui.client.runs import CURVES
-from skillos_tui.render.chart import bars, bounds
+from skillos_tui.render.chart import bars, bars_over, bounds
 from skillos_tui.render.text import Line, clip, fit, line, safe, short_name
 from skillos_tui.widgets.pane import Pane
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CURVE = 32
 """Cells of a curve."""
 NAME = 28
+FIGURES = 24
+"""Cells of the figures beside a curve."""
 
 
 class ReportPane(Pane):
@@ -79,19 +81,27 @@ def _setting(row: str) -> Line:
 
 def _curve(name: str, what: str, course: Course) -> Line:
     """The course of a figure: its first and last measured value, and a bar for each."""
-    known = [value for value in course.values if value is not None]
-    if not known:
-        return line(f"muted:{name:<12}", f"muted:not measured: {what}", indent=12)
+    known = _known(course)
     low, high = bounds(known, least=0.1)
-    drawn = bars(course.values, len(course.values), CURVE, low, high)
+    return _drawn(f"{name:<12}", what, known, bars(course.values, len(course.values), CURVE, low, high))
+
+
+def _known(course: Course) -> list[float]:
+    return [value for value in course.values if value is not None]
+
+
+def _drawn(label: str, what: str, known: Sequence[float], drawn: str) -> Line:
+    """A curve after its label, between the first and the last of its measured values."""
+    if not known:
+        return line(f"muted:{label}", f"muted:not measured: {what}", indent=len(label))
     change = f"{known[-1] - known[0]:+.3f}" if len(known) > 1 else "one value"
     return line(
-        f"muted:{name:<12}",
+        f"muted:{label}",
         f":{known[0]:.3f} ",
         f"chart:{drawn}",
         f": {known[-1]:.3f}",
         f"muted: ({change})",
-        indent=12,
+        indent=len(label),
     )
 
 
@@ -114,12 +124,20 @@ def _comparison(found: Comparison, width: int) -> list[Line]:
     elif not found.differences:
         lines.append(line("muted:No setting differs."))
     for name, what in CURVES.items():
-        lines += [line(), line(f"strong:{name}", f"muted:  {what}")]
-        lines += [_named_curve(label, what, run.courses[name]) for label, run in zip(names, found.runs, strict=True)]
+        lines += [line(), *_curves(name, what, names, [run.courses[name] for run in found.runs], width)]
     return lines
 
 
-def _named_curve(label: str, what: str, course: Course) -> Line:
-    """A curve after the whole name of its run."""
-    spans = _curve("", what, course).spans[1:]
-    return Line(((f"{fit(label, NAME)}", "muted"), *spans), NAME)
+def _curves(name: str, what: str, labels: Sequence[str], courses: Sequence[Course], width: int) -> list[Line]:
+    """The curves of several runs under one another, over the same steps and from the same bottom to the same top."""
+    known = [value for course in courses for value in _known(course)]
+    low, high = bounds(known, least=0.1)
+    due = [step for course in courses for step in course.steps] or [0]
+    steps = range(min(due), max(due) + 1)
+    scale = f", steps {steps[0]} to {steps[-1]}, {low:.2f} to {high:.2f}" if known else ""
+    lines = [line(f"strong:{name}", f"muted:  {what}{scale}")]
+    for label, course in zip(labels, courses, strict=True):
+        points = dict(zip(course.steps, course.values, strict=True))
+        cells = max(8, min(CURVE, width - NAME - FIGURES))
+        lines.append(_drawn(fit(label, NAME), what, _known(course), bars_over(points, steps, cells, low, high)))
+    return lines

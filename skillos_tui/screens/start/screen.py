@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Label, Select, Static, TextArea
 
 from engine.config import OPEN
@@ -109,10 +109,10 @@ class StartScreen(DialogScreen[StartRun], Listener):
                     id="repo",
                 )
             yield Static(id="repo-error", classes="error", markup=False)
-            yield Static(id="help", markup=False)
-            yield Static(id="error", classes="error", markup=False)
-            yield Static(id="end")  # a free row above the keys, which stay in view
-            yield Static(HINT, id="hint", classes="keys", markup=False)
+            with Vertical(id="foot"):  # it stays in view
+                yield Static(id="error", classes="error", markup=False)
+                yield Static(id="help", markup=False)
+                yield Static(HINT, id="hint", classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#kind").focus()

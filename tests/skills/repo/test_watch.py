@@ -228,6 +228,14 @@ async def test_names_that_are_not_utf8_are_watched(root: Path) -> None:
         await reported.until("caf\ufffd", "changed")
 
 
+async def test_a_folder_whose_own_name_is_not_utf8_is_polled(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    put(root, "mugs")
+    async with watching(root) as reported:
+        put(root, "plates")
+        assert (await reported.next()) == Changes(added=("plates",))
+
+
 async def test_a_watch_of_unknown_skills_says_when_it_begins_and_misses_nothing_from_then_on(root: Path) -> None:
     async with aclosing(watch(root)) as changes:
         assert await asyncio.wait_for(anext(changes), SECONDS) == Changes()
