@@ -5,14 +5,12 @@
     session.draft(run, "s1-0")                 # "too va", also after the terminal was closed
 
 One JSON file in `folder`, replaced as a whole, so that it is never half written. A file that cannot be read counts as
-empty: it holds no decisions. It is read and written by `json`, since a run's folder may have a name that is not UTF-8, which
-msgspec refuses. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
+empty: it holds no decisions. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
 thread may make a change.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import threading
@@ -147,13 +145,20 @@ def _with_draft(saved: Saved, run: str, edit: str, text: str) -> Saved:
 def _read(folder: Path) -> Saved | None:
     """The content of the file; None if it cannot be read."""
     try:
-        return msgspec.convert(json.loads((folder / FILE).read_bytes()), type=Saved)
+        data = (folder / FILE).read_bytes()
+        if b"\\ud" not in data:
+            return msgspec.json.decode(data, type=Saved)
+        import json  # a name of a folder that is not UTF-8 has surrogates, which msgspec refuses
+
+        return msgspec.convert(json.loads(data), type=Saved)
     except (OSError, ValueError, RecursionError):  # both raise ValueErrors, also for text that is not UTF-8
         return None
 
 
 def _write(folder: Path, saved: Saved) -> bool:
     """Replace the file; false if the disk refuses it."""
+    import json  # which writes surrogates, unlike msgspec
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)

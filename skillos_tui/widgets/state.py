@@ -31,7 +31,7 @@ AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
 SHORTENED = tuple(
     "run work note bar phase note work run phase policy step state policy "
-    "state state state state step step phase phase step".split()
+    "state state state state state step step phase phase step".split()
 )
 BARS = ("axis:  │  ", "axis: · ")
 """What separates two pieces."""
@@ -92,7 +92,7 @@ def _joined(pieces: dict[str, Piece], form: dict[str, int]) -> Line:
 
 def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: int) -> Piece:
     """The state, its reason unless a phase is shown, and whether the engine is silent."""
-    no_sign = f"bad: (no sign of the engine for {silent} s)" if silent else ""
+    no_sign, brief = (f"bad: (no sign of the engine for {silent} s)", f"bad: (silent {silent} s)") if silent else ("", "")
     if progress and progress.phase == "loading":
         return [line(f"accent:◌ loading {clip(progress.what, most)}".rstrip(), no_sign) for most in (60, 24)]
     reason = "" if progress else view.reason.strip()
@@ -100,7 +100,7 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
         line(STATES[shown], f"warn: ({clip(reason, most)})" if reason else "", no_sign) for most in (200, 90, 45, 20)
     ]
     sign = STATES[shown].partition(" ")[0]
-    return [*forms, line(STATES[shown], no_sign), line(sign, no_sign)]
+    return [*forms, line(STATES[shown], no_sign), line(STATES[shown], brief), line(sign, brief)]
 
 
 def _policy(policy: str) -> Piece:

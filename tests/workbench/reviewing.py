@@ -15,6 +15,7 @@ from engine.core.outcomes import SUCCEEDED
 from engine.core.position import PositionId
 from engine.runs.directory import Run
 from skillos_tui.model.session import Session
+from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.ptys import Terminal
 from tests.workbench.recording import create, episode, proposal, record_training
@@ -84,8 +85,9 @@ def title(pilot: Pilot[str], name: str = "diff") -> str:
 
 
 def bottom(pilot: Pilot[str]) -> str:
-    """The bottom line: the keys, or an answer."""
-    return screen_lines(pilot)[-1]
+    """The keys, or an answer as one line; it may take more rows."""
+    rows = sum(bar.size.height for bar in pilot.app.screen.query(AnswerBar)) or 1
+    return " ".join(row.strip() for row in screen_lines(pilot)[-rows:])
 
 
 OLD = (

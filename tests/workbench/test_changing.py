@@ -44,7 +44,7 @@ async def test_the_policy_and_the_number_of_steps_are_changed_in_a_dialog(tmp_pa
     run = at_work(tmp_path / "run")
     with run.lock():
         async with workbench(run.path) as pilot:
-            await until(pilot, "step 1 of 12")
+            await until(pilot, "1/12")
             await pilot.press("c")
             await until(pilot, "Review policy ask.")
             await pilot.press("p")
@@ -65,7 +65,7 @@ async def test_the_policy_and_the_number_of_steps_are_changed_in_a_dialog(tmp_pa
                 pilot, lambda: [sent.command for sent in run.take_commands()] == [Change("training.steps", "20")]
             )
             run.append(SettingChanged("training.steps", "12", "20", "ann", 20))
-            await until(pilot, "step 1 of 20")
+            await until(pilot, "1/20")
 
 
 async def test_a_refusal_is_shown_and_escape_changes_nothing(tmp_path: Path) -> None:
