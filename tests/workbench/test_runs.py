@@ -230,6 +230,7 @@ async def test_an_extension_asks_for_more_steps_than_are_made(tmp_path: Path) ->
         await choose(pilot, first.path.name)
         await pilot.press("e")
         await until(pilot, "How many steps")
+        assert pilot.app.screen.query_one("#steps").value == "12"  # as planned: 3 of them are made
         await pilot.press("2", "enter")
         await until(pilot, "Give more than the 3 steps")
         await pilot.press("escape")

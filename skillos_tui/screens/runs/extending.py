@@ -23,12 +23,13 @@ class ExtendScreen(DialogScreen[int]):
         self.question = f"How many steps has {name}?"
         self.more = f"It has made {done} of {planned}. A train run with a constant schedule can go on."
         self.done = done
+        self.proposed = planned if planned > done else max(1, 2 * done)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(self.question, classes="question", markup=False)
             yield Static(self.more, classes="more", markup=False)
-            yield NumberField(str(self.done * 2 or 1), max_length=7, id="steps")
+            yield NumberField(str(self.proposed), max_length=7, id="steps")
             yield Static("", id="error", markup=False)
             yield Static("enter go on   esc cancel", classes="keys", markup=False)
 
