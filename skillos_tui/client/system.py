@@ -35,9 +35,11 @@ class Section(msgspec.Struct, frozen=True):
 
 
 def plan_of(run: Run) -> Section:
-    """What the run needs, by arithmetic, on this machine: what `skillos-engine plan` prints."""
-    done = command("plan", *_of(run))
-    return Section("plan", _rows(done), {0: "fits or not known", 1: "does not fit"}.get(done.status, "error"))
+    """What the run needs, by arithmetic, on this machine: what `skillos-engine plan` prints. Without a machine the command
+    plans for the one that a profile is named after."""
+    done = command("plan", *_of(run), "--machine", "this")
+    fits = "fits" if any(row.startswith("  it fits") for row in done.lines) else "not known"
+    return Section("plan", _rows(done), {0: fits, 1: "does not fit"}.get(done.status, "error"))
 
 
 def plans() -> Section:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from engine.config import load_profile, to_toml
 from engine.core.events import Alarm, AlarmsChecked, CheckpointKept, PreflightMade
 from engine.core.records import Check
+from engine.runs.directory import Run
+from skillos_tui.client.system import plan_of
 from skillos_tui.model.target import Target
 from tests.workbench.recording import measured, record_training
 from tests.workbench.stage import on_screen, until, workbench
@@ -67,6 +71,19 @@ async def test_the_plan_is_that_of_the_command_line(tmp_path: Path) -> None:
         await show(pilot, "plan")
         await until(pilot, "GB", 90)
         assert "Traceback" not in on_screen(pilot)
+        assert re.search(r"Plan +fits ", on_screen(pilot))
+
+
+def test_the_plan_of_a_profile_that_is_named_after_a_machine_is_for_this_one(tmp_path: Path) -> None:
+    with Run.create(tmp_path / "run", kind="train", config_text=to_toml(load_profile("spark"))) as run:
+        assert "this machine" in plan_of(run).rows[0][1]
+
+
+def test_a_plan_whose_large_parts_are_not_known_is_not_said_to_fit(tmp_path: Path) -> None:
+    config = to_toml(load_profile("pocket", ['model.weights="HuggingFaceTB/unknown-7B"']))
+    with Run.create(tmp_path / "run", kind="train", config_text=config) as run:
+        found = plan_of(run)
+    assert any("whether it fits is not known" in text for _, text in found.rows) and found.state == "not known"
 
 
 async def test_a_run_without_any_of_it_says_what_will_be_there(tmp_path: Path) -> None:
