@@ -152,7 +152,8 @@ def _colour(number: int) -> str:
 
 
 def _x(step: int, steps: range) -> float:
-    return LEFT + (step - steps.start) * (WIDTH - LEFT - RIGHT) / max(1, len(steps) - 1)
+    share = (step - steps.start) / (len(steps) - 1) if len(steps) > 1 else 0.5
+    return LEFT + share * (WIDTH - LEFT - RIGHT)
 
 
 def _y(value: float, own: Scale) -> float:

@@ -170,7 +170,8 @@ def step_at(column: int, steps: range, width: int) -> int:
 
 
 def _dot_of(step: int, steps: range, width: int) -> int:
-    return round((step - steps.start) * (width * 2 - 1) / max(1, len(steps) - 1))
+    """The dot of a step, of `width` times two; in the middle where there is no other step."""
+    return round((step - steps.start) * (width * 2 - 1) / (len(steps) - 1)) if len(steps) > 1 else width
 
 
 def _dots(series: Series, steps: range, own: Scale, width: int, height: int) -> Iterable[tuple[int, int] | None]:

@@ -108,7 +108,7 @@ class ChartPane(Pane):
         first, last = self._steps[0], self._steps[-1]
         if self._range is not None:
             first, last = max(first, self._range[0]), min(last, self._range[1])
-        return range(first, max(last, first + 1) + 1)
+        return range(first, max(first, last) + 1)
 
     def go_to_step(self, step: int | None) -> None:
         """Put the cursor at a step, and into view; None: at the newest."""

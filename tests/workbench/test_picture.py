@@ -59,6 +59,12 @@ def test_names_of_curves_do_not_touch_and_keep_the_end_by_which_they_differ() ->
     assert "…" in title and title.startswith("101502-train") and title.endswith("3e-7")
 
 
+def test_a_single_step_is_in_the_middle_and_no_other_one_is_named() -> None:
+    root = ET.fromstring(picture("a.svg", "t", [Series("r", {7: 0.5})], range(7, 8)))
+    assert [text.get("x") for text in root.iter(f"{SVG}text") if text.text == "7"] == ["508.0"]
+    assert not [text.text for text in root.iter(f"{SVG}text") if text.text == "8"]
+
+
 def test_png_is_a_picture_of_this_size() -> None:
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
     from io import BytesIO

@@ -83,7 +83,7 @@ def test_the_cursor_is_a_column_that_hides_no_curve() -> None:
     assert marks.spans[0][0][at] == "┴" and ("12", "cursor") in numbers.spans
 
 
-@pytest.mark.parametrize("steps", [range(0, 2), range(1, 31), range(5, 20_000)])
+@pytest.mark.parametrize("steps", [range(7, 8), range(0, 2), range(1, 31), range(5, 20_000)])
 @pytest.mark.parametrize("width", [8, 33, 160])
 def test_a_column_leads_back_to_its_step_and_labels_never_touch(steps: range, width: int) -> None:
     for column in range(width):
@@ -92,6 +92,13 @@ def test_a_column_leads_back_to_its_step_and_labels_never_touch(steps: range, wi
     _, numbers = step_axis(steps, width, steps.start)
     text = "".join(part for part, _ in numbers.spans)
     assert len(text) == width and all(int(word) in steps for word in text.split())
+
+
+def test_a_single_step_is_in_the_middle_and_no_other_one_is_named() -> None:
+    rows = drawn(Series("r", {7: 0.5}), steps=range(7, 8), cursor=7, width=21)
+    assert {row.index("│") for row in rows if "│" in row} == {10} and sum(row[10] == sign_of(0) for row in rows) == 1
+    marks, numbers = step_axis(range(7, 8), 21, 7)
+    assert marks.spans[0][0].index("┴") == 10 and "".join(text for text, _ in numbers.spans).split() == ["7"]
 
 
 def test_many_steps_are_averaged_in_their_column() -> None:
