@@ -182,12 +182,22 @@ def discard(home: Path, names: Sequence[str]) -> str:
 
 
 def restore(home: Path) -> str:
-    """Bring back the runs that were moved to the trash last, together."""
+    """Bring back the runs that were moved to the trash last, together; those that can be, where one cannot."""
     found = trash.trashed(home)
     if not found:
         return f"The trash of {home} is empty."
-    batch = found[0].batch
-    names = [each.name for each in found if each.batch == batch]
-    for name in names:
-        trash.restore(home, name)
-    return f"{names[0]} is" + f" and {len(names) - 1} more are" * (len(names) > 1) + " back from the trash."
+    back: list[str] = []
+    troubles: list[str] = []
+    for each in found:
+        if each.batch == found[0].batch:
+            try:
+                trash.restore(home, each.name)
+                back.append(each.name)
+            except trash.TrashError as error:
+                troubles.append(str(error))
+    told = (
+        f"{back[0]} is{f' and {len(back) - 1} more are' if len(back) > 1 else ''} back from the trash." if back else ""
+    )
+    if troubles:
+        raise RunError(f"{told} Not back: {'. '.join(troubles)}".strip())
+    return told

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from engine.config import load_profile, to_toml
 from engine.core.events import RunStarted, StateChanged, StepEnded
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
-from skillos_tui.client.runs import Comparison, Course, RunReader
+from engine.runs.errors import RunError
+from skillos_tui.client.runs import Comparison, Course, RunReader, discard, restore
 from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
@@ -139,6 +142,18 @@ async def test_a_run_goes_to_the_trash_after_a_question_and_comes_back(tmp_path:
         await until(pilot, "is back from the trash")
         assert gone.exists()
         await until(pilot, "3 runs")
+
+
+def test_a_run_that_cannot_come_back_keeps_no_other_in_the_trash(tmp_path: Path) -> None:
+    names = [run.path.name for run in three(tmp_path)]
+    discard(tmp_path, names)
+    (tmp_path / names[1]).mkdir()
+    with pytest.raises(RunError, match=rf"is and 1 more are back.*{names[1]} exists; move it away"):
+        restore(tmp_path)
+    assert all((tmp_path / name / "run.db").exists() for name in (names[0], names[2]))
+    (tmp_path / names[1]).rmdir()
+    assert restore(tmp_path) == f"{names[1]} is back from the trash."
+    assert "is empty" in restore(tmp_path)
 
 
 async def test_the_open_run_is_not_moved_and_a_run_at_work_neither(tmp_path: Path) -> None:
