@@ -1,7 +1,8 @@
-"""Publish files and folders atomically.
+"""Publish files and folders atomically, and open what others have published.
 
 publish(draft, path)                             # renames a finished file or folder to its final name
 replace(path, content)                           # a file has this content, or what it had before
+open_regular(path)                               # for reading; no pipe, which would be waited for without end
 f"… {error}; {remedy(error)} and resume"         # what a user can do about a file that cannot be written
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 _REMEDIES: Mapping[int, str] = MappingProxyType(
     {
@@ -55,6 +58,15 @@ def replace(path: Path, content: bytes) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading. Raises `OSError`, also for a pipe or a device: to open one may take without end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def remedy(error: Exception) -> str:

@@ -27,6 +27,7 @@ import platformdirs
 from engine.config import Config
 from engine.core.errors import SkillosError
 from engine.core.events import StateChanged
+from engine.core.files import open_regular
 from engine.runs.access import full_disk
 from engine.runs.commands import AnyCommand, Pause, Resume, Stop
 from engine.runs.directory import FINAL_STATES, Run
@@ -330,7 +331,7 @@ def _end(run: Run, process: EngineProcess, by: str) -> None:
 def log_tail(run: Run, offset: int = 0, lines: int = TAIL_LINES) -> str:
     """The last lines that the engine printed after byte `offset` of its log."""
     try:
-        with run.log_file.open("rb") as file:
+        with open_regular(run.log_file) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(offset, end - 64 * 1024))
             text = file.read().decode("utf-8", errors="replace")

@@ -19,6 +19,7 @@ import msgspec
 
 from engine.config.changes import changes
 from engine.core.events import HeldOutMeasured, RunStarted, StepEnded
+from engine.core.files import open_regular
 from engine.core.text import counted
 from engine.runs import supervisor, trash
 from engine.runs.directory import CONFIG, Run
@@ -126,7 +127,7 @@ def _config(run: Run) -> tuple[str, str]:
     """The configuration of a run as text, and why it cannot be read ("" where it can)."""
     text = ""
     try:
-        with (run.path / CONFIG).open("rb") as file:
+        with open_regular(run.path / CONFIG) as file:
             text = file.read(MOST_BYTES).decode("utf-8")
         tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:

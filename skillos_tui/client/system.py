@@ -13,6 +13,7 @@ import os
 import msgspec
 
 from engine.core.events import HeldOutMeasured, PreflightMade
+from engine.core.files import open_regular
 from engine.core.text import counted, size
 from engine.runs import kept
 from engine.runs.directory import CONFIG, Run
@@ -21,6 +22,9 @@ from skillos_tui.client.commands import Done, command
 LOG_BYTES = 400_000
 """How much of the end of a log is shown."""
 MARKS = {"pass": "good:✓", "warn": "warn:!", "fail": "bad:✗"}
+
+FITS = {"  it fits": "fits", "  it does not fit": "does not fit", "  whether it fits": "not known"}
+"""How a row of a plan that says whether the run fits begins, and the state of the section then."""
 
 Row = tuple[str, str]
 """A style and a text."""
@@ -38,8 +42,8 @@ def plan_of(run: Run) -> Section:
     """What the run needs, by arithmetic, on this machine: what `skillos-engine plan` prints. Without a machine the command
     plans for the one that a profile is named after."""
     done = command("plan", *_of(run), "--machine", "this")
-    fits = "fits" if any(row.startswith("  it fits") for row in done.lines) else "not known"
-    return Section("plan", _rows(done), {0: fits, 1: "does not fit"}.get(done.status, "error"))
+    found = (word for row in done.lines for start, word in FITS.items() if row.startswith(start))
+    return Section("plan", _rows(done), next(found, "error"))
 
 
 def plans() -> Section:
@@ -104,7 +108,7 @@ def checkpoints_of(run: Run) -> Section:
 def log_of(run: Run) -> Section:
     """The end of what the engine printed."""
     try:
-        with run.log_file.open("rb") as file:
+        with open_regular(run.log_file) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - LOG_BYTES))
             text = file.read(LOG_BYTES).decode("utf-8", "replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -84,6 +85,23 @@ def test_a_plan_whose_large_parts_are_not_known_is_not_said_to_fit(tmp_path: Pat
     with Run.create(tmp_path / "run", kind="train", config_text=config) as run:
         found = plan_of(run)
     assert any("whether it fits is not known" in text for _, text in found.rows) and found.state == "not known"
+
+
+async def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run")
+    run.log_file.parent.mkdir(exist_ok=True)
+    run.log_file.unlink(missing_ok=True)
+    os.mkfifo(run.log_file)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "r_task")
+        await show(pilot, "log")
+        await until(pilot, "it is not a regular file")
+
+
+def test_a_plan_that_cannot_be_made_is_an_error_and_no_lack_of_memory(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run")
+    (run.path / "config.toml").write_text("[[[ no TOML")
+    assert plan_of(run).state == "error"
 
 
 async def test_a_run_without_any_of_it_says_what_will_be_there(tmp_path: Path) -> None:

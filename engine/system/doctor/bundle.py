@@ -21,6 +21,7 @@ from pathlib import Path
 from engine.config import to_toml
 from engine.core.errors import SkillosError
 from engine.core.events import CurationMade, EditProposed
+from engine.core.files import open_regular
 from engine.core.text import json_text
 from engine.runs.directory import Run
 from engine.runs.status import status
@@ -140,7 +141,7 @@ def _skill_texts(run: Run) -> Iterator[str]:
 
 def _tail(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - LOG_BYTES))
             text = file.read().decode("utf-8", errors="replace")
