@@ -13,14 +13,17 @@ end, are excluded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from statistics import fmean
 
 import msgspec
 
+from engine.config import Config, ConfigError, load_logged
 from engine.core.events import EpisodeEnded, GroupDrawn, HeldOutMeasured, MeasurementStarted, RunStarted
 from engine.core.outcomes import SUCCEEDED, Outcome, unmeasured
 from engine.runs.directory import Run
 from engine.runs.paired import Paired, holm, paired, sentence
+from engine.runs.starts import last_settings
 
 NOT_LOGGED = unmeasured("the log has no end of this episode")
 
@@ -98,8 +101,18 @@ def _places(run: Run) -> dict[int, _Place]:
 
 
 def _read(run: Run, places: Mapping[int, _Place]) -> dict[int, Measured]:
-    scored = bool(places) and run.config.rewards.task == "score"
+    scored = bool(places) and _config(run).rewards.task == "score"
     return {step: _measured(run, place, scored=scored) for step, place in places.items()}
+
+
+def _config(run: Run) -> Config:
+    """The settings of the last start, from the log: config.toml may have been edited or damaged since. Those of config.toml
+    where the log has none that can be read."""
+    settings = last_settings(run)
+    with suppress(ConfigError):
+        if settings is not None:
+            return load_logged(settings, "the settings of the last start")
+    return run.config
 
 
 def _measured(run: Run, place: _Place, *, scored: bool) -> Measured:

@@ -56,6 +56,15 @@ def test_a_group_is_worth_its_measured_successes_after_the_first_position(run: R
     assert (groups[1].family, groups[1].tasks[0]) == ("family-b", "b-task-0")
 
 
+def test_measurements_are_read_by_the_settings_that_the_log_has(tmp_path: Path) -> None:
+    scores = CONFIG + '\n[rewards]\ntask = "score"\n'
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
+        run.append(RunStarted("train", "pocket", 3, pid=1, settings=scores), *measurement(0, {"a": "-+++"}))
+        assert held_out_results(run)[0].groups[0].r_task == 0.25
+        (run.path / "config.toml").write_text("[[[ no TOML")
+        assert held_out_results(run)[0].groups[0].r_task == 0.25
+
+
 def test_a_run_that_is_trained_on_scores_is_measured_by_scores(tmp_path: Path) -> None:
     with Run.create(tmp_path / "run", kind="train", config_text=CONFIG + '\n[rewards]\ntask = "score"\n') as run:
         run.append(*measurement(0, {"a": "-++"}))
