@@ -184,6 +184,15 @@ async def test_the_curves_of_another_run_follow_what_it_writes_and_those_of_its_
         await until(pilot, "● run –   ▲ other –   ■ other 0.680", seconds=10)
 
 
+async def test_a_run_with_a_bar_in_its_name_is_drawn_again(tmp_path: Path) -> None:
+    run, other = record_training(tmp_path / "run", steps=3), record_training(tmp_path / "a|b", steps=3)
+    session = Session()
+    session.keep_place(run.path, Place("rewards", at=f"r_fc|{other.path}"))
+    async with workbench(run.path, session=session) as pilot:
+        await until(pilot, "▲ a|b 0.630")
+        assert pilot.app.screen.here() == f"r_fc|{other.path}"  # type: ignore[attr-defined]
+
+
 async def test_a_drawn_run_that_is_removed_keeps_its_curves_and_that_is_said_once(tmp_path: Path) -> None:
     run, other = record_training(tmp_path / "run", steps=3), record_training(tmp_path / "other", steps=3)
     async with workbench(run.path, folder=tmp_path) as pilot:

@@ -1,7 +1,7 @@
 """Rewards: every figure of the run over its steps. A list of them, and a large chart of the chosen ones.
 
 The place is written "r_task@12" or "r,r_task@12": the figures of the chart, and the step under the cursor; without a step,
-the cursor is at the newest. The folders of the other runs in the chart follow, each after a "|".
+the cursor is at the newest. The absolute paths of the other runs in the chart follow, each after a "|".
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class RewardsScreen(FullScreen):
 
     def _arrive(self) -> None:
         """Go to the place that is wanted, once the curves are there."""
-        place, *others = self._wanted.split("|")
+        place, *others = re.split(r"\|(?=/)", self._wanted)  # a name may have a "|" of its own
         found = _PLACE.fullmatch(place)
         if not self.curves or not self._wanted or found is None:
             return
