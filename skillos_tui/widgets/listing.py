@@ -98,12 +98,16 @@ class ListPane(Pane):
         self._item = 0
         self._list = Rows([], 1)
         self._wanted: Hashable | None = None
+        self._size_made: tuple[int, int] | None = None
+        """The width and height that the rows were made for last."""
 
     def items(self, width: int) -> Sequence[Item]:
         """What there is to choose from."""
         raise NotImplementedError
 
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
+        resized, in_view = self._size_made not in (None, (width, height)), self._in_view()
+        self._size_made = width, height
         self._items = self.items(width)
         self._choices = [at for at, item in enumerate(self._items) if item.value is not None]
         self._take_wanted()
@@ -112,7 +116,16 @@ class ListPane(Pane):
             self.value = self._items[self._item].value
         self._list = Rows(self._items, width)
         self._mark()
+        if resized and in_view:
+            row = self._list.row_of(self._item)
+            self.top = max(min(self.top, row), row - height + 1)
         return self._list
+
+    def _in_view(self) -> bool:
+        """Whether the item under the cursor is among the rows that are shown."""
+        if self._size_made is None or self.value is None:
+            return False
+        return self.top <= self._list.row_of(self._item) < self.top + self._size_made[1]
 
     def select(self, value: Hashable) -> None:
         """Put the cursor on the item of this value and bring it into view."""

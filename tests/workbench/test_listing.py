@@ -121,3 +121,17 @@ async def test_a_list_with_nothing_to_choose_from_is_copied_as_it_is_shown() -> 
         await pilot.app.screen.mount(pane)
         await until(pilot, "It comes later.")
         assert pane.copied() == "Nothing is here yet.\nIt comes later."
+
+
+async def test_the_item_under_the_cursor_stays_in_view_when_the_pane_gets_lower(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        pane = await staged(pilot)
+        pane.choose(9)
+        await until(pilot, lambda: pane.value == 9)
+        pane.styles.height = 5
+        await until(pilot, lambda: pane.size.height == 5)
+        assert "item 9" in on_screen(pilot)
+        pane.scroll_row_to(100)
+        pane.styles.height = 6
+        await until(pilot, lambda: pane.size.height == 6)
+        assert pane.top == 100

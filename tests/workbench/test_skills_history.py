@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import CalledProcessError
 
-from engine.skills import History
+from engine.skills import Edit, History
 from tests.skills.folders import git
 from tests.workbench.stage import on_screen, until
 from tests.workbench.test_skills import choose, mugs, shelf, skills, text
@@ -154,3 +154,19 @@ async def test_a_folder_inside_another_repository_says_whose_commits_are_not_sho
         await choose(pilot, "mugs")
         await until(pilot, lambda: "inside the git repository" in pilot.app.screen.history.trouble)
         await until(pilot, "No history yet")
+
+
+async def test_in_a_narrow_terminal_the_history_names_commits_and_the_origin_has_the_end_of_a_long_task(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "skills"
+    first, second = text("mugs", "a mug", "Look."), text("mugs", "a mug", "Look twice.")
+    task = "household/house-190321123447910/0/glass-hot"
+    for operation, before, after in (("insert", None, first), ("update", first, second)):
+        edit = Edit(operation, "mugs", before, after)
+        History.open(root).commit(edit, message=f"{operation} mugs", trailers={"Step": "3", "Task": task})
+    async with skills(root, (80, 24)) as pilot:
+        await choose(pilot, "mugs")
+        await until(pilot, "step 3 · update")
+        await pilot.press("m", "m")
+        await until(pilot, "step 3 …glass-hot")

@@ -32,6 +32,10 @@ NAME_CELLS = 26
 RAW_CHARACTERS = 2_000_000
 SHORT = 8
 """Characters of a commit's id that are shown."""
+WIDE = 40
+"""Cells from which on the history has the time of a commit."""
+WIDE_ORIGIN = 26
+"""Cells above which the origin of a line has the commit beside the task."""
 UNCOMMITTED = "uncommitted"
 """The place in the history of what was changed by hand since the newest commit."""
 HELP = "help: not measured (an evaluation of the same tasks with and without it measures it)"
@@ -194,7 +198,7 @@ class SkillPage(ListPane):
             return [Item(line(f"muted:{self.blamed.trouble}"), whole=True)]
         cells = max(14, min(34, width * 2 // 5))
         return [
-            Item(line(f"muted:{fit(safe(origin_of(each)), cells)} ", f":{each.text}"), at)
+            Item(line(f"muted:{fit(origin_of(each, cells), cells)} ", f":{each.text}"), at)
             for at, each in enumerate(self.blamed.lines)
         ]
 
@@ -294,7 +298,7 @@ class VersionList(ListPane):
         if self.trouble and not places:
             return [Item(line(f"muted:{self.trouble}"), whole=True)]
         commits = [
-            Item(partial(_commit_row, commit, bool(self.marked) and commit.id == self.marked), commit.id)
+            Item(partial(_commit_row, commit, bool(self.marked) and commit.id == self.marked, width), commit.id)
             for commit in self.listed
         ]
         head = [Item(_uncommitted_row(self.marked == UNCOMMITTED), UNCOMMITTED)] if UNCOMMITTED in places[:1] else []
@@ -329,7 +333,7 @@ def _skill_row(name: str, about: About | None, pinned: bool, cells: int) -> Line
 
 def _uncommitted_row(marked: bool) -> Line:
     """What was changed by hand, in the history."""
-    return line("accent:◆ " if marked else ":  ", "warn:not committed: ", ":changed by hand")
+    return line("accent:◆ " if marked else ":  ", "warn:not committed", ":: changed by hand")
 
 
 def place_line(older: str, newer: str) -> str:
@@ -340,12 +344,12 @@ def place_line(older: str, newer: str) -> str:
     return short[1] if newer == UNCOMMITTED else f"commit {short[1]}"
 
 
-def _commit_row(commit: Commit, marked: bool) -> Line:
-    """A commit in the history."""
-    at = time.strftime("%m-%d %H:%M", time.localtime(commit.time))
+def _commit_row(commit: Commit, marked: bool, width: int) -> Line:
+    """A commit in the history; where space is short, without its time."""
+    at = time.strftime("%m-%d %H:%M  ", time.localtime(commit.time)) if width >= WIDE else ""
     step = f"step {commit.step} · " if commit.step is not None else ""
     sign, by = "accent:◆ " if marked else ":  ", commit.trailers.get("Reviewer", "")
-    return line(sign, f"key:{commit.id[:SHORT]} ", f"muted:{at}  {step}", f":{commit.subject}", f"muted:  {by}")
+    return line(sign, f"key:{commit.id[:SHORT]} ", f"muted:{at}{step}", f":{commit.subject}", f"muted:  {by}")
 
 
 def usage_line(used: Used | None) -> str:
@@ -358,13 +362,17 @@ def usage_line(used: Used | None) -> str:
     return f"shown in {counted(used.shown, 'episode')}, {rate}"
 
 
-def origin_of(blamed: BlamedLine) -> str:
-    """Where a line came from, in short."""
+def origin_of(blamed: BlamedLine, cells: int) -> str:
+    """Where a line came from, in about so many cells: of a long task its end, which tells it from others."""
     if blamed.commit is None:
         return "by hand, not committed"
-    trailers = blamed.commit.trailers
-    step = f"step {trailers['Step']} " if "Step" in trailers else ""
-    return f"{blamed.commit.id[:SHORT]} {step}{trailers.get('Task', blamed.commit.subject)}"
+    trailers, short = blamed.commit.trailers, f"{blamed.commit.id[:SHORT]} "
+    step, task = f"step {trailers['Step']} " if "Step" in trailers else "", safe(trailers.get("Task", ""))
+    if not task:
+        return safe(f"{short}{step}{blamed.commit.subject}")
+    begin = safe(f"{short if cells > WIDE_ORIGIN else ''}{step}")
+    left = max(8, cells - len(begin))
+    return begin + (task if len(task) <= left else f"…{task[1 - left :]}")
 
 
 def cause_of(commit: Commit, run: str) -> Target | None:
