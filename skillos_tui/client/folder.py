@@ -1,4 +1,4 @@
-"""Follow a folder of skills: its files, and the newest commit of its history.
+"""Follow a folder of skills: its files, the newest commit of its history, its pins.
 
 await follow_folder(root, changed)      # `changed` is awaited when the watch begins, and after each change
 """
@@ -11,20 +11,24 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.skills.history.head import head_changes
+from engine.skills.history.head import head_mark
+from engine.skills.repo.pins import pins_mark
 
 if TYPE_CHECKING:
     from engine.skills.repo.watch import Changes
 
 WATCH_MS = 100
 """How often edits by hand are looked for; see `engine.skills.repo.watch` for what that costs."""
+MARK_SECONDS = 1.0
+"""How often history and pins are looked at, which the watch of the skills leaves out."""
 
 
 async def follow_folder(root: Path, changed: Callable[[], Awaitable[object]]) -> None:
-    """Call `changed` for each change of the files of a folder, and of its newest commit, until the task is cancelled."""
+    """Call `changed` for each change of the skills of a folder, of its newest commit and of its pins, until the task is
+    cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_each(await asyncio.to_thread(_files, root), changed))
-        group.create_task(_each(head_changes(root), changed))
+        group.create_task(_each(_marks(root), changed))
 
 
 async def _each(changes: AsyncGenerator[object, None], changed: Callable[[], Awaitable[object]]) -> None:
@@ -37,3 +41,18 @@ def _files(root: Path) -> AsyncGenerator[Changes, None]:
     from engine.skills.repo.watch import watch  # in this thread, since it loads watchfiles
 
     return watch(root, step=WATCH_MS)
+
+
+async def _marks(root: Path) -> AsyncGenerator[None, None]:
+    """Yield whenever the newest commit or the pins of a folder are others."""
+    known = await asyncio.to_thread(_mark, root)
+    while True:
+        await asyncio.sleep(MARK_SECONDS)
+        mark = await asyncio.to_thread(_mark, root)
+        if mark != known:
+            known = mark
+            yield
+
+
+def _mark(root: Path) -> object:
+    return head_mark(root), pins_mark(root)

@@ -171,6 +171,8 @@ class Shelf:
 
     def _no_history(self) -> str:
         """That the folder has no history, and whose commits are not shown."""
+        if not self.root.is_dir():
+            return f"{self.root} is gone."
         why = place_of(self.root).why
         if not why:
             return "This folder has no history yet; it begins with the first edit."

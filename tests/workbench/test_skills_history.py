@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from engine.skills import Edit, History
+from engine.skills.repo.pins import pin, unpin
 from tests.skills.folders import git
 from tests.workbench.stage import on_screen, until
 from tests.workbench.test_skills import choose, mugs, shelf, skills, text
@@ -170,3 +171,13 @@ async def test_in_a_narrow_terminal_the_history_names_commits_and_the_origin_has
         await until(pilot, "step 3 · update")
         await pilot.press("m", "m")
         await until(pilot, "step 3 …glass-hot")
+
+
+async def test_a_pin_that_another_program_sets_shows_by_itself(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        await choose(pilot, "mugs")
+        pin(root, "mugs", "ann")
+        await until(pilot, "pinned by ann")
+        unpin(root, "mugs")
+        await until(pilot, lambda: "pinned by ann" not in on_screen(pilot))

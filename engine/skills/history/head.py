@@ -1,40 +1,23 @@
-"""Watch the newest commit of a folder: whoever commits, checks out or resets there, it changes.
+"""The newest commit of a folder, as a mark that changes with it: whoever commits, checks out or resets there.
 
-    async with aclosing(head_changes(root)) as changes:
-        async for _ in changes: ...
+    head_mark(root) != before
 
-Two small files are read at an interval, since a commit of what is on the disk already changes no other file of the folder.
-Imports no git library.
+Two small files are read, since a commit of what is on the disk already changes no other file of the folder. Imports no git
+library.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 OWN = ".git"
 FOLDER = ".skillos"
 APART = f"{FOLDER}/history"
-INTERVAL_SECONDS = 1.0
-"""How often the files are read."""
 MAX_BYTES = 4_096
 
 _REFERENCE = re.compile(rb"ref: (refs/[^\0\r\n]+)")
-
-
-async def head_changes(root: Path, interval: float = INTERVAL_SECONDS) -> AsyncGenerator[None, None]:
-    """Yield whenever the newest commit of a folder is another one, until the iterator is closed. Raises nothing for
-    the state of the folder."""
-    known = await asyncio.to_thread(head_mark, root)
-    while True:
-        await asyncio.sleep(interval)
-        mark = await asyncio.to_thread(head_mark, root)
-        if mark != known:
-            known = mark
-            yield
 
 
 def head_mark(root: Path) -> tuple[object, ...]:

@@ -55,6 +55,14 @@ def pins(root: Path) -> dict[str, Pin]:
         raise _unreadable(root, str(error)) from error
 
 
+def pins_mark(root: Path) -> int:
+    """What is another value after the pins have changed: when the file was written, 0 where there is none."""
+    try:
+        return (root / FOLDER / FILE).lstat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def pin(root: Path, name: str, by: str) -> None:
     """Pin a skill; one that is pinned stays as it is. Raises `PinsError`."""
     _change(root, lambda found: {name: Pin(by, time.time()), **found})

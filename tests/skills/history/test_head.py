@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from engine.skills import Edit, History
-from engine.skills.history.head import head_changes, head_mark
+from engine.skills import History
+from engine.skills.history.head import head_mark
 from tests.skills.folders import MUGS, git, put
 
 
@@ -50,12 +48,3 @@ def test_what_is_no_file_is_not_waited_for(root: Path) -> None:
     (root / ".skillos").mkdir()
     (root / ".skillos" / "history").write_text("a file")
     head_mark(root)
-
-
-async def test_a_change_is_reported(root: Path) -> None:
-    history = History.open(root)
-    async with aclosing(head_changes(root, 0.01)) as changes:
-        waiting = asyncio.ensure_future(anext(changes))
-        while not waiting.done():
-            history.commit(Edit("update", "mugs", MUGS, MUGS), message="again", trailers={})
-            await asyncio.sleep(0.1)
