@@ -66,7 +66,7 @@ class Shelf:
             pinned, trouble = pins(self.root), ""
         except PinsError as error:
             pinned, trouble = {}, str(error)
-        return Names(tuple(sorted(layout.files)), layout.left_out, pinned, trouble)
+        return Names(tuple(sorted(layout.files)), layout.left_out, pinned, trouble, dict(layout.files))
 
     def about(self) -> Described:
         """Every skill in short; all files are read."""

@@ -27,12 +27,13 @@ MAX_FOUND = 200
 
 class Names(msgspec.Struct, frozen=True):
     """The names of a folder's skills, sorted; what could be taken for a skill and is none; the pinned skills, and why they
-    cannot be read ("" where they can)."""
+    cannot be read ("" where they can); the path of each skill's file."""
 
     names: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     pins: Mapping[str, Pin]
     trouble: str = ""
+    places: Mapping[str, str] = {}
 
 
 class About(msgspec.Struct, frozen=True):

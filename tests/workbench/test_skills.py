@@ -20,7 +20,7 @@ from skillos_tui.model.session import Session
 from skillos_tui.screens.skills.screen import SkillsScreen
 from skillos_tui.themes import Themes
 from tests.workbench.recording import record_training
-from tests.workbench.stage import at_once, on_screen, until, workbench
+from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
 
 TEXT = "---\nname: {name}\ndescription: Use when {what} is wanted.\n---\n# {name}\n\n{body}\n"
 
@@ -338,3 +338,21 @@ def test_a_folder_of_skills_is_told_from_a_run(tmp_path: Path) -> None:
     assert is_run(run.path) and not is_run(shelf(tmp_path / "skills"))
     (run.path / "run.db").unlink()
     assert is_run(run.path)
+
+
+async def test_skills_are_a_tree_of_their_folders_or_a_list(tmp_path: Path) -> None:
+    root = tmp_path / "skills"
+    for place in ("find/mugs", "find/deep/plates", "heat/cups", "top"):
+        (root / place).mkdir(parents=True)
+        (root / place / "SKILL.md").write_text(text(place.rpartition("/")[2], place))
+    async with skills(root) as pilot:
+        await choose(pilot, "plates")
+        await until(pilot, "in find/deep/plates/SKILL.md")
+        await pilot.press("t")
+        rows = [row[2:46].split("  Use")[0].rstrip() for row in screen_lines(pilot)[2:9]]
+        assert rows == ["  top", "find/", "    mugs", "  deep/", "      plates", "heat/", "    cups"]
+        assert pilot.app.screen.list.value == "plates"
+        await pilot.press("j")
+        await until(pilot, lambda: pilot.app.screen.page.page.name == "cups")
+        await pilot.press("t")
+        assert "│ heat/" not in on_screen(pilot)

@@ -62,6 +62,8 @@ class SkillList(ListPane):
         self.trouble = ""
         self.run = ""
         """The open run's name; "" without a run."""
+        self.by_folder = False
+        """Whether the skills are a tree of their folders; else a list by name."""
         self._drawn: tuple[object, list[Item]] = (None, [])
 
     def show(self) -> None:
@@ -85,7 +87,7 @@ class SkillList(ListPane):
             return [item for found in self.found for item in self._result(found, width)] or [
                 Item(line(none), whole=True)
             ]
-        key = (self.names, self.about, self.used, width)
+        key = (self.names, self.about, self.used, self.by_folder, width)
         if self._drawn[0] != key:
             self._drawn = key, [*self._all(width), *self._left()]
         return self._drawn[1]
@@ -101,9 +103,21 @@ class SkillList(ListPane):
                 why = f"No skill is in the run's repository yet. Each inserting edit that is approved ({key}) adds one."
             return [Item(line(f"muted:{why}"), whole=True)]
         about, pinned, cells = self.about, self.names.pins, max(12, min(NAME_CELLS, width - 24))
-        return [
-            Item(partial(_skill_row, name, about.get(name), name in pinned, cells), name) for name in self.names.names
-        ]
+        if not self.by_folder:
+            return [
+                Item(partial(_skill_row, name, about.get(name), name in pinned, cells), name)
+                for name in self.names.names
+            ]
+        items: list[Item] = []
+        shown: tuple[str, ...] = ()
+        for folders, name in sorted((folders_of(self.names.places.get(each, "")), each) for each in self.names.names):
+            for depth in range(len(folders)):
+                if folders[: depth + 1] != shown[: depth + 1]:
+                    items.append(Item(line(f"heading:{'  ' * depth}{folders[depth]}/")))
+            shown = folders
+            row = partial(_skill_row, name, about.get(name), name in pinned, cells, 2 * len(folders))
+            items.append(Item(row, name))
+        return items
 
     def _left(self) -> list[Item]:
         left = self.names.left_out if self.names else ()
@@ -142,6 +156,8 @@ class SkillPage(ListPane):
         """Of the skill that is shown; None while it is read."""
         self.pin: Pin | None = None
         self.used: Used | None = None
+        self.place = ""
+        """The path of the skill's file, where it is another than its name says."""
         self.run = ""
         """The open run's name; "" without a run."""
         self._lines: tuple[object, list[Line]] = (None, [])
@@ -174,6 +190,8 @@ class SkillPage(ListPane):
         lines += [line(f"warn:line {each.line}: {each.rule}: {each.message}", indent=2) for each in page.findings]
         if self.run:
             lines.append(line(f"muted:{usage_line(self.used)} · {HELP}", indent=2))
+        if self.place:
+            lines.append(line(f"muted:in {self.place}", indent=2))
         if page.files:
             lines.append(line(f"muted:beside it: {', '.join(page.files[:8])}{' …' if len(page.files) > 8 else ''}"))
         if page.text is None:
@@ -324,9 +342,14 @@ class VersionList(ListPane):
             await super().action_lead()
 
 
-def _skill_row(name: str, about: About | None, pinned: bool, cells: int) -> Line:
+def folders_of(place: str) -> tuple[str, ...]:
+    """The folders that the skill at a place is in, without its own."""
+    return tuple(place.split("/")[:-2])
+
+
+def _skill_row(name: str, about: About | None, pinned: bool, cells: int, indent: int = 0) -> Line:
     """A skill in the list: its name in so many cells, and what is known of it."""
-    mark = "key:⚑ " if pinned else ":  "
+    mark = f"key:{' ' * indent}⚑ " if pinned else f":{' ' * indent}  "
     wrong = f"warn:!{about.findings} " if about and about.findings else ""
     return line(mark, f":{fit(safe(clip(name, 200)), cells)} ", wrong, f"muted:{about.description if about else ''}")
 

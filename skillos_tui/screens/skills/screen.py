@@ -31,6 +31,7 @@ from skillos_tui.screens.skills.panes import (
     SkillList,
     SkillPage,
     VersionList,
+    folders_of,
     place_line,
 )
 from skillos_tui.widgets.answer import AnswerBar
@@ -56,6 +57,7 @@ class SkillsScreen(FullScreen):
     KEYS_TITLE = "On the skills screen"
     KEYS = (
         Key("slash", "search", "search", "Search as the executor does", True),
+        Key("t", "tree", "tree", "Show the skills as a tree of their folders, or as a list by name"),
         Key("m", "view", "view", "The next view of the skill: rendered, raw, the origin of each line", True),
         Key("left_square_bracket", "version(1)", "older", "The version before this one", True),
         Key("right_square_bracket", "version(-1)", "newer", "The version after this one", True),
@@ -246,6 +248,8 @@ class SkillsScreen(FullScreen):
         names = self.list.names
         pane.pin = names.pins.get(page.name) if names else None
         pane.used = self.list.used.get(page.name)
+        place = names.places.get(page.name, "") if names else ""
+        pane.place = "" if place in (f"{page.name}/SKILL.md", f"{page.name}.md") else place
         pane.show()
         newest = other or self._at_newest
         history.versions, history.uncommitted, history.trouble = page.versions, page.uncommitted, page.trouble
@@ -399,6 +403,14 @@ class SkillsScreen(FullScreen):
             self.action_back()
         else:
             self.app.call_later(self.workbench.go_home)
+
+    def action_tree(self) -> None:
+        """Show a tree of folders, or a list by name."""
+        self.list.by_folder = not self.list.by_folder
+        self.list.select(self.list.value)
+        places = self.list.names.places if self.list.names else {}
+        if self.list.by_folder and not any(map(folders_of, places.values())):
+            self.answer("All skills are at the top of the folder, so the tree has no branch.")
 
     def action_view(self) -> None:
         """The next view of the skill."""
