@@ -11,6 +11,7 @@ import pytest
 from engine.core.events import StepStarted
 from engine.runs.directory import Run
 from tests.workbench.recording import record_training
+from tests.workbench.reviewing import bottom
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
 WHY = "This run can only be read: it is on a read-only file system."
@@ -46,7 +47,7 @@ async def test_a_run_on_a_read_only_mount_is_shown_and_its_keys_say_why_they_do_
         assert "read-only" in screen_lines(pilot)[0]
         for key in ("a", "e", "E", "space", "v", "u", "A", "U", "P"):
             await pilot.press(key)
-            await until(pilot, lambda: WHY in screen_lines(pilot)[-1])
+            await until(pilot, lambda: WHY in bottom(pilot))
             await pilot.press("n")
     with Run.open(mounted.parent / "here" / "run") as run:
         assert {edit.state for edit in run.edits()} == {"pending"}
