@@ -180,6 +180,15 @@ def sections_of(owner: object, own: OwnKeys | None = None) -> Iterator[Section]:
             yield vars(kind)["KEYS_TITLE"], own.all_of(owner_name(kind), vars(kind)["KEYS"])
 
 
+def own_key(owner: object, shipped: str, own: OwnKeys) -> str:
+    """The person's key for what a screen or a widget is shipped with this key for; "" where that is nothing."""
+    for kind in type(owner).__mro__:
+        for key in vars(kind).get("KEYS", ()):
+            if shipped in key.keys.split(","):
+                return own.of(owner_name(kind), key).keys.split(",")[0]
+    return ""
+
+
 def general_sections(own: OwnKeys) -> tuple[Section, ...]:
     """The keys of the app: those of the screens, and those that act everywhere."""
     return (TABS_TITLE, own.all_of("app", tuple(TABS.values()))), (APP_TITLE, own.all_of("app", APP_KEYS))

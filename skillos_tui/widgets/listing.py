@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
+from skillos_tui.keymap import own_key
 from skillos_tui.render.text import Line, Spans, crop, wrap
 from skillos_tui.widgets.pane import Pane
 
@@ -230,7 +231,13 @@ class ListPane(Pane):
         if 0 <= row < len(self._list) and self._items[self._list.item_at(row)].value is not None:
             self._put(self._list.item_at(row))
             if event.chain == 2:
-                self.app.simulate_key("enter")
+                self.app.simulate_key(self._opening_key())
+
+    def _opening_key(self) -> str:
+        """The key that opens what the cursor is on, as the person has it; a dialog has keys of its own."""
+        own = self.workbench.own_keys
+        chosen = "" if self.screen.is_modal else own_key(self.screen, "enter", own) or own_key(self, "enter", own)
+        return chosen or "enter"
 
 
 def _under_cursor(item: Line, width: int, style: str) -> Line:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
-from skillos_tui.keymap import TABS
+from engine.core.events import Alarm, AlarmsChecked, Notice
+from skillos_tui.app import SkillosApp
+from skillos_tui.keymap import TABS, OwnKeys
 from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.rollouts.detail import DetailPane
 from skillos_tui.terminal import clipboard
+from skillos_tui.themes import Themes
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import SUCCEEDED, PositionId, episode, record_training
@@ -190,6 +194,34 @@ async def test_a_double_click_opens_what_a_click_selects(run: Path) -> None:
         await until(pilot, lambda: tree.value[0] == "waiting" and bool(tree.value[1]))
         await pilot.click(offset=(6, row), times=2)
         await until(pilot, lambda: pilot.app.shown_screen == "review")  # type: ignore[attr-defined]
+
+
+async def test_a_double_click_opens_also_where_the_person_has_another_key_for_it(run: Path, tmp_path: Path) -> None:
+    own = OwnKeys({"home.choose": "f6", "skill_tree.fold": "f7", "pane.lead": "f8"})
+    app = SkillosApp(Themes.find(), "dark", tmp_path, None, keys=own)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        for mark, screen in (("finished", "live"), ("+ find-", "review")):
+            await until(pilot, mark)
+            row = next(y for y, text in enumerate(screen_lines(pilot)) if mark in text)
+            await pilot.click(offset=(8, row), times=2)
+            await until(pilot, partial(lambda name: app.shown_screen == name, screen))
+        await pilot.press("D")
+        await until(pilot, "dusk")
+        row = next(y for y, text in enumerate(screen_lines(pilot)) if "dusk" in text)
+        await pilot.click(offset=(screen_lines(pilot)[row].index("dusk"), row), times=2)
+        await until(pilot, lambda: app.own_theme.name == "dusk" and not app.screen.is_modal)
+
+
+async def test_the_notice_and_the_alarms_are_clicked(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    run.append(Notice("warning", "the disk is nearly full"), AlarmsChecked(1, [Alarm("zero_std", "no spread", "draw")]))
+    async with workbench(run.path) as pilot:
+        for shown, mark in ((False, "the disk is nearly full"), (True, "no spread"), (True, "w unfolds")):
+            await until(pilot, mark)
+            row = next(y for y, text in enumerate(screen_lines(pilot)) if mark in text)
+            await pilot.click(offset=(8, row))
+            await until(pilot, partial(lambda gone: gone not in on_screen(pilot), mark))
+            assert ("zero_std" in on_screen(pilot)) or not shown
 
 
 async def test_a_click_in_the_keys_of_a_dialog_presses_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 
@@ -233,6 +234,14 @@ class LiveScreen(FullScreen):
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._show_change()
+
+    def on_click(self, event: events.Click) -> None:
+        """Dismiss the notice that was clicked, or fold the alarms, or unfold them."""
+        clicked, _ = self.get_widget_at(*event.screen_offset)
+        if isinstance(clicked, NoticeBar):
+            self.action_clear_notice()
+        elif isinstance(clicked, AlarmBar):
+            clicked.fold()
 
     # Keys
 
