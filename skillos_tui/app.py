@@ -33,6 +33,7 @@ from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme, Themes
+from skillos_tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
     from engine.core.records import Check
@@ -280,7 +281,7 @@ class SkillosApp(Replies):
     # Actions of all screens
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every screen, and every action of the screen, of its focused pane and of the app, for the palette."""
+        """Every screen, and every action of the screen, of its panes and of the app, for the palette."""
         for kind in self._offered(screen):
             run = partial(self.run_action, f"show_screen('{kind.name}')", self)
             yield SystemCommand(f"{kind.title} (screen)", kind.help, run)
@@ -289,7 +290,26 @@ class SkillosApp(Replies):
                 if key.action != "command_palette":
                     run = partial(self.run_action, key.action, owner)
                     yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown})", run)
+        for pane in self._other_panes(screen):
+            where = pane.title_text.partition(" · ")[0] or "another pane"
+            for key in (
+                key for title, keys in sections_of(pane, self.own_keys) if title != Pane.KEYS_TITLE for key in keys
+            ):
+                go = partial(self._run_in, pane, key.action)
+                yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown} in {where})", go)
         yield SystemCommand("Picture", "Save a picture of this screen as SVG", self.action_picture)
+
+    def _other_panes(self, screen: Screen[Any]) -> list[Pane]:
+        """The panes of the screen that do not have the focus, but those that are hidden."""
+        names = screen.PANES if isinstance(screen, FullScreen) else ()
+        panes = [screen.query_one(f"#{name}", Pane) for name in names]
+        return [pane for pane in panes if pane is not screen.focused and not pane.has_class("-empty")]
+
+    async def _run_in(self, pane: Pane, action: str) -> None:
+        """Go to a pane of the screen, and run an action of it."""
+        if isinstance(self.screen, FullScreen):
+            self.screen.go_to(str(pane.id))
+        await self.run_action(action, pane)
 
     def action_command_palette(self) -> None:
         """Find any action or screen by name."""

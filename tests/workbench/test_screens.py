@@ -18,6 +18,7 @@ from textual.widget import Widget
 from engine.core.events import StateChanged
 from engine.core.registry import UnknownPart
 from engine.runs.directory import Run
+from skillos_tui.keymap import TABS, sections_of
 from skillos_tui.model.session import Place, Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.base import FullScreen
@@ -140,6 +141,41 @@ async def test_the_palette_lists_every_screen(added: None, tmp_path: Path) -> No
         await until(pilot, "Read the notes of the run")
         await pilot.press("down", "enter")
         await until(pilot, "notes of a train run")
+
+
+@pytest.mark.parametrize("screen", TABS)
+async def test_the_palette_has_every_action_of_the_screen_and_of_all_its_panes(tmp_path: Path, screen: str) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "r_task")
+        await pilot.app.go(Target(screen))
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        shown = pilot.app.screen
+        told = [command.help for command in pilot.app.get_system_commands(shown)]
+        panes = [pane for name in shown.PANES if not (pane := shown.query_one(f"#{name}")).has_class("-empty")]
+        for owner in (shown, pilot.app, *panes):
+            for _, keys in sections_of(owner):
+                missing = [
+                    key
+                    for key in keys
+                    if key.action != "command_palette" and not any(key.help in each for each in told)
+                ]
+                assert not missing, owner
+
+
+async def test_an_action_of_another_pane_goes_there_from_the_palette(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "r_task")
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.shown_screen == "rewards" and pilot.app.focused.id == "figures")
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"first step")
+        await until(pilot, "home g in r and its parts")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: pilot.app.focused.id == "chart")
+        await until(pilot, "step 1 ")
 
 
 async def test_a_screen_of_a_run_is_not_opened_without_one(added: None, tmp_path: Path) -> None:
