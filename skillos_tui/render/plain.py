@@ -12,7 +12,7 @@ import re
 from skillos_tui.render.text import Spans
 
 _METER = re.compile("[▮▯]+")
-_LEVELS = re.compile("[▁-█]*[▁-▇][▁-█]*")
+_LEVELS = re.compile("[▁-█](?: *[▁-█])*")
 _BAR = re.compile("[█▉▊▋▌▍▎▏]+")
 _DRAWN = re.compile("[ ]*[\u2500-\u257f\u2580-\u259f\u2800-\u28ff]+[ ]*")
 _LEVEL_OF = {char: at for at, char in enumerate("▁▂▃▄▅▆▇█", 1)}
@@ -24,11 +24,17 @@ def plain(text: str) -> str:
     if text.isascii():
         return text
     text = _METER.sub(lambda found: f"{found[0].count('▮')} of {len(found[0])}", text)
-    text = _LEVELS.sub(lambda found: f"levels {' '.join(str(_LEVEL_OF[char]) for char in found[0])} of 8", text)
+    text = _LEVELS.sub(_levels, text)
     text = _BAR.sub(lambda found: f"bar {len(found[0])}", text)
     head = len(text) - len(text.lstrip())
     text = _DRAWN.sub(", ", text)
     return " " * head + re.sub(r"(?:, )+", ", ", text).strip(" ,") if ", " in text else text
+
+
+def _levels(found: re.Match[str]) -> str:
+    """The levels of a course, also of one with gaps between its steps; full blocks alone are bars."""
+    levels = [str(_LEVEL_OF[char]) for char in found[0] if char != " "]
+    return found[0] if set(levels) == {"8"} else f"levels {' '.join(levels)} of 8"
 
 
 def plain_row(spans: Spans) -> Spans:

@@ -19,6 +19,8 @@ DRAWN = re.compile("[\u2500-\u259f\u2800-\u28ff▮▯]")
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("   r │▆   ▄  ▇ █     ", "   r, levels 6 4 7 8 of 8"),
+        ("██ ██ x", "bar 2 bar 2 x"),
         ("rollouts 12/48 ▮▮▯▯▯▯▯▯ 3 min", "rollouts 12/48 2 of 8 3 min"),
         ("▁▃▇█ │ r 0.5", "levels 1 3 7 8 of 8, r 0.5"),
         ("  ── position 3 · house ────", "  position 3 · house"),
