@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 NOT_MEASURED = "n/m"
 QUESTION = "Does it learn?"
-COURSE = 12
-"""The most cells of the course."""
+COURSE, SHORT_COURSE = 12, 6
+"""The most cells of the course; where space is short."""
 SIGNS = {"better": "good:▲ ", "worse": "bad:▼ ", "no change shown": "warn:≈ ", "not measured": "warn:? "}
 LEGEND = (
     (
@@ -85,15 +85,22 @@ class LearningBar(Bar, can_focus=True):
             return [widest(width, *(line(f"{style}:{QUESTION}", f"muted:  {told}") for told in self._first()))]
         values = [self.view.held_out[step].r_task for step in steps]
         known = [value for value in values if value is not None]
-        course = bars(values, len(values), min(COURSE, len(values)), min(known), max(known)) if len(known) > 1 else ""
+        course, short_course = (
+            f"chart:{bars(values, len(values), min(cells, len(values)), min(known), max(known))}  "
+            if len(known) > 1
+            else ""
+            for cells in (COURSE, SHORT_COURSE)
+        )
         ends = f"{_number(values[0])} → {_number(values[-1])}" if len(values) > 1 else _number(values[0])
         sign, told, short = self._verdict(steps)
         return [
             widest(
                 width,
-                line(f"{style}:{QUESTION}", f"strong:  held-out {ends}  ", f"chart:{course}  ", f"{sign}{told}"),
-                line(f"{style}:{QUESTION}", f"strong:  {ends}  ", f"chart:{course}  ", f"{sign}{told}"),
-                line(f"{style}:Learns?", f"strong:  {ends}  ", f"{sign}{told}"),
+                line(f"{style}:{QUESTION}", f"strong:  held-out {ends}  ", course, f"{sign}{told}"),
+                line(f"{style}:{QUESTION}", f"strong:  {ends}  ", course, f"{sign}{told}"),
+                line(f"{style}:Learns?", f"strong:  {ends}  ", course, f"{sign}{told}"),
+                line(f"{style}:Learns?", f"strong:  {ends}  ", short_course, f"{sign}{told}"),
+                line(f"{style}:Learns?", f"strong:  {ends}  ", short_course, f"{sign}{short}"),
                 line(f"{style}:Learns?", f"strong:  {ends}  ", f"{sign}{short}"),
                 line(f"{style}:Learns?", f"{sign}{short}"),
             )

@@ -3,6 +3,7 @@ not measured."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_the_first_value_and_the_newest_are_shown_with_what_their_change_shows()
     )
     assert "≈ no change that 4 groups could show" in row((0, 0.3), (20, 0.4), change=change(0.5, -0.5, 0.25, 0.0))
     assert "no interval: an interval needs at least 3 groups" in row((0, 0.3), (20, 0.4), change=change(0.5))
+
+
+@pytest.mark.parametrize("measurements", [2, 3, 4, 6, 20])
+@pytest.mark.parametrize("width", [77, 117, 197])
+def test_the_course_is_there_at_80_columns_and_more(measurements: int, width: int) -> None:
+    steps = [(10 * number, 0.3 + 0.01 * number) for number in range(measurements)]
+    found = HeldOutChange(steps[-1][0], 0, BETTER.paired)
+    shown = row(*steps, change=found, width=width)
+    assert "[0.145, 0.605]" in shown and re.search(f"▁.{{0,{measurements}}}█  ▲", shown), shown
 
 
 def test_a_change_without_an_interval_is_not_called_unmeasured() -> None:
