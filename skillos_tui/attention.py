@@ -3,6 +3,7 @@
     watch = Watch()
     watch.begin(view, state)                    # what is there already calls nobody
     for call in watch.look(view, state): ...    # "3 edits wait for review", "alarm zero_std: …", "the run has finished"
+    for call in RunsWatch().look(runs): ...     # on Home, of each run: "the run has finished: 215134-train-pocket"
 
 How is a person's choice, in `attention.toml` of the configuration folder:
 
@@ -17,6 +18,7 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -26,11 +28,12 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.core.text import counted
-from skillos_tui.render.text import clip, safe
+from skillos_tui.render.text import clip, safe, short_name
 from skillos_tui.toml import Lines, TomlFault, read_toml
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
+    from engine.runs.supervisor import RunSummary
     from skillos_tui.model.view import RunView
 
 FILE = "attention.toml"
@@ -110,7 +113,7 @@ class Watch:
         calls = []
         waiting = {edit.id for edit in view.pending}
         if waiting - self.waiting and not self.waiting & waiting:
-            calls.append(f"{counted(len(waiting), 'edit')} {'waits' if len(waiting) == 1 else 'wait'} for review")
+            calls.append(waiting_text(len(waiting)))
         calls += [f"alarm {each.name}: {each.message}" for each in view.alarms if each.name not in self.alarms]
         if state != self.state and state in ENDED:
             calls.append(ENDED[state])
@@ -118,6 +121,35 @@ class Watch:
             calls.append(f"the run is paused: {view.reason.strip()}")
         self.begin(view, state)
         return calls
+
+
+@dataclass
+class RunsWatch:
+    """What a person who looks at the list of runs knows of them: by path, a run's state, and whether edits wait."""
+
+    known: dict[str, tuple[str, bool]] = field(default_factory=dict)
+
+    def look(self, runs: Iterable[RunSummary]) -> list[str]:
+        """What a person is to be called for; a run that is seen for the first time calls nobody."""
+        calls = []
+        for run in runs:
+            if (status := run.status) is None:
+                continue
+            state, waited = self.known.get(run.path, (status.state, True))
+            self.known[run.path] = (status.state, bool(status.pending_reviews))
+            name = short_name(Path(run.path).name)
+            if status.pending_reviews and not waited:
+                calls.append(f"{waiting_text(status.pending_reviews)} in {name}")
+            if status.state != state and status.state in ENDED:
+                calls.append(f"{ENDED[status.state]}: {name}")
+            elif status.state != state and status.state == "paused" and status.reason.strip():
+                calls.append(f"the run is paused: {status.reason.strip()}: {name}")
+        return calls
+
+
+def waiting_text(count: int) -> str:
+    """That so many edits wait."""
+    return f"{counted(count, 'edit')} {'waits' if count == 1 else 'wait'} for review"
 
 
 def sequences(how: How, text: str, *, tmux: bool) -> str:

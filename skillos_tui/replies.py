@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
     from engine.core.records import Check
-    from skillos_tui.attention import How, Watch
+    from skillos_tui.attention import Watch
     from skillos_tui.client import messages
     from skillos_tui.model.session import Place
     from skillos_tui.screens.navigator import Navigator
@@ -39,7 +39,6 @@ class Replies(AnsweringApp):
     keeper: PlaceKeeper
     navigator: Navigator
     reopened: bool
-    how: How | None
     known: Watch | None
     preflight: list[Check]
     _place: Place | None

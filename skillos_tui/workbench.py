@@ -21,6 +21,7 @@ from skillos_tui.themes import Theme
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from engine.skills.repo.rule import LeftOut
+    from skillos_tui.attention import How
     from skillos_tui.client import messages
     from skillos_tui.client.client import Client
     from skillos_tui.model.target import Target
@@ -32,8 +33,11 @@ class Workbench(TerminalApp[str]):
     `lost` is true when the run cannot be read any more, `caught_up` when all events that were in the log when it was opened
     have been folded. `read_only` is why the run can only be read, "" where it can be written. `names` are the skills of its
     repository; None until they were read. `seen` is the id of the newest event, and `news` the summary of what happened
-    since the last visit. `skills` is a folder of skills that is shown without a run, else None.
+    since the last visit. `skills` is a folder of skills that is shown without a run, else None. `how` is how the person is
+    called for what waits; None is the default.
     """
+
+    how: How | None
 
     def __init__(
         self, theme: Theme, folder: Path | None, run: Path | None, session: Session, keys: OwnKeys | None = None

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from engine.core.events import Alarm, AlarmsChecked, StateChanged
+from engine.runs.supervisor import summary_of
 from skillos_tui import attention
-from skillos_tui.attention import FILE, AttentionError, How, Watch, read_how, run_command, sequences
+from skillos_tui.attention import FILE, AttentionError, How, RunsWatch, Watch, read_how, run_command, sequences
 from skillos_tui.model.folding import fold
 from tests.workbench.ptys import Terminal
 from tests.workbench.recording import proposal, record_training, training_view
-from tests.workbench.stage import until, workbench
+from tests.workbench.stage import on_screen, until, workbench
 
 
 def alarm(name: str) -> Alarm:
@@ -152,7 +153,8 @@ def test_a_command_that_hangs_does_not_keep_the_workbench_from_ending(tmp_path: 
     (tmp_path / "config" / "skillos-tui" / FILE).write_text(f'command = "sh {script}"')
     home = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     with Terminal(str(run.path), "--theme", "dark", environment=home) as terminal:
-        terminal.until("r_task")
+        terminal.until("interrupted")  # the engine was looked at
+        terminal.quiet(1.0)
         run.append(StateChanged("finished"))
         terminal.until(lambda: (tmp_path / "called").exists())
         begun = time.monotonic()
@@ -161,10 +163,43 @@ def test_a_command_that_hangs_does_not_keep_the_workbench_from_ending(tmp_path: 
         assert time.monotonic() - begun < 12
 
 
+async def test_on_home_each_run_of_the_list_calls(tmp_path: Path) -> None:
+    runs = [record_training(tmp_path / "runs" / name, steps=1, state="running") for name in ("first", "second")]
+    script = tmp_path / "call.sh"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/got\n')
+    script.chmod(0o755)
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        pilot.app.how = How(command=str(script))
+        await until(pilot, lambda: pilot.app.screen._watch is not None)
+        with runs[0].lock(), runs[1].lock():
+            await pilot.press("r")
+            await until(pilot, lambda: on_screen(pilot).count("● running") == 2)
+            assert not (tmp_path / "got").exists()
+        runs[1].append(StateChanged("finished"))
+        await pilot.press("r")
+        await until(pilot, lambda: (tmp_path / "got").exists() and "finished" in (tmp_path / "got").read_text())
+        assert "the run has finished: second" in (tmp_path / "got").read_text().splitlines()
+
+
+def test_a_list_of_runs_calls_for_edits_once_until_none_waits(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=0, state="running")
+    watch = RunsWatch()
+
+    def calls() -> list[str]:
+        return watch.look([summary_of(run.path)])
+
+    assert calls() == []
+    run.append(proposal(1, 0))
+    assert calls() == ["1 edit waits for review in run"]
+    run.append(proposal(1, 1))
+    assert calls() == []
+
+
 def test_the_terminal_gets_bell_and_notification(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", state="running")
     with Terminal(str(run.path), "--theme", "dark", environment={"TMUX": ""}) as terminal:
-        terminal.until("r_task")
+        terminal.until("interrupted")  # the engine was looked at
+        terminal.quiet(1.0)
         run.append(StateChanged("finished"))
         terminal.until("finished")
         terminal.until(lambda: b"\x07\x1b]9;SkillOS: the run has finished\x07" in terminal.output)

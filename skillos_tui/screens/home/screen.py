@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,6 +18,9 @@ from skillos_tui.screens.home.runs import FOLDER, SHORT, STARTS, RunList, Start,
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
+
+if TYPE_CHECKING:
+    from skillos_tui.attention import RunsWatch
 
 FIND_SECONDS = 3.0
 
@@ -48,6 +52,8 @@ class HomeScreen(FullScreen):
         self._starting = False
         self._chosen = False
         """Whether Enter was pressed before the list arrived."""
+        self._watch: RunsWatch | None = None
+        """What the person knows of the runs; None until they have been listed since Home was shown."""
         self._draft = StartRun("", "")
         """What was entered last in the dialog."""
 
@@ -79,6 +85,11 @@ class HomeScreen(FullScreen):
                 event.stop()
                 await self.action_start(name)
 
+    def on_screen_suspend(self) -> None:
+        """What happens while another screen than a dialog is shown calls nobody later."""
+        if not self.app.screen.is_modal:
+            self._watch = None
+
     def on_screen_resume(self) -> None:
         self.show_state()
         self.call_after_refresh(self._look_again)
@@ -94,6 +105,7 @@ class HomeScreen(FullScreen):
             self._looking = False
             self.query_one(RunList).show(reply.runs, reply.folder, reply.trouble)
             self._do_as_chosen(reply)
+            self._call_a_person(reply)
         elif isinstance(reply, RunCreated):
             self._starting = False
             self.answer("")
@@ -102,6 +114,17 @@ class HomeScreen(FullScreen):
             self.answer(reply.why, "bad")
             if len(reply.why) > self.size.width:  # the line shows only its beginning
                 self.app.notify(safe(reply.why), severity="error", timeout=12, markup=False)
+
+    def _call_a_person(self, found: RunsFound) -> None:
+        """Ring where something new waits in a run of the list; what was there when Home was shown is known."""
+        if self.workbench.shown_screen not in (self.NAME, ""):
+            return
+        if self._watch is None:
+            from skillos_tui.attention import RunsWatch  # not for the first paint
+
+            self._watch = RunsWatch()
+        for text in self._watch.look(found.runs):
+            self.workbench.client.ring(self.workbench.how, text)
 
     def _do_as_chosen(self, found: RunsFound) -> None:
         """Do what Enter asked for before the list arrived."""
