@@ -42,7 +42,6 @@ NOTE = (
     "success, first → newest",
     "▲ ▼ 95 % interval excludes 0, ≈ includes it",
     "n/m: not measured",
-    "enter: the measurements",
 )
 
 

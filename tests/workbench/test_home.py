@@ -30,6 +30,9 @@ async def test_a_fresh_machine_offers_training_on_enter(tmp_path: Path) -> None:
         await until(pilot, "No runs yet")
         assert pilot.app.screen.query_one(RunList).value == "train"
         assert "Train the pocket model" in on_screen(pilot) and "Live curation" in on_screen(pilot)
+        assert "SkillOS   f1 explains the words, ? the keys" in on_screen(pilot)
+        await pilot.press("f1")
+        await until(pilot, "A Markdown file with a name")
 
 
 async def test_the_screens_have_their_names_at_80_columns_where_nothing_is_open(tmp_path: Path) -> None:

@@ -92,6 +92,13 @@ SAME_SECONDS = 20.0
 """After this time the same runs are painted again."""
 
 
+LEGEND = (
+    ("progress", "the step, and how many are planned"),
+    ("success", "r_task of the newest step that measured it; n/m: none did"),
+    ("review", "the edits that wait for your decision"),
+)
+
+
 class RunList(ListPane):
     """What can be started, then the runs. The cursor starts on the newest run; where there is none, on `FIRST`."""
 
@@ -117,9 +124,20 @@ class RunList(ListPane):
             self.value = runs[0].path if runs and runs[0].status else FIRST
         self.renew()
 
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "Runs", LEGEND
+
     def items(self, width: int) -> Sequence[Item]:
         items = [
-            Item(line("strong:SkillOS")),
+            Item(
+                line(
+                    "strong:SkillOS   ",
+                    f"key:{self.workbench.key_of('app.glossary')}",
+                    "muted: explains the words, ",
+                    f"key:{self.workbench.key_of('app.keys')}",
+                    "muted: the keys",
+                )
+            ),
             Item(line("muted:Watch a curator of skills learn, and decide what it may keep.")),
         ]
         items.append(Item(line()))
