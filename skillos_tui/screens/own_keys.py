@@ -189,7 +189,7 @@ def key_name(written: str) -> str:
     modifiers = MODIFIERS.match(text)
     before = modifiers[0].lower() if modifiers else ""
     rest = text[len(before) :]
-    if len(rest) == 1 and rest.isprintable():
+    if len(rest) == 1 and rest.isprintable() and rest not in PRINTED:
         # A terminal sends shift with a letter as the capital letter, and control with either as the small one.
         if before == "shift+":
             return rest.upper() if rest.isalpha() else ""
