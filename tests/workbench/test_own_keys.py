@@ -102,6 +102,8 @@ def test_an_unknown_action_is_named_with_the_nearest_and_a_file_may_begin_with_t
         "ctrl+_",
         "alt+.",
         "f5",
+        "ctrl+←",
+        "⇧tab",
         "tab",
         "space",
         "enter",
