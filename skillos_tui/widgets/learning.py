@@ -101,7 +101,7 @@ class LearningBar(Bar, can_focus=True):
                 line(f"{style}:Learns?", f"strong:  {ends}  ", short_course, f"{sign}{told}"),
                 line(f"{style}:Learns?", f"strong:  {ends}  ", short_course, f"{sign}{short}"),
                 line(f"{style}:Learns?", f"strong:  {ends}  ", f"{sign}{short}"),
-                line(f"{style}:Learns?", f"{sign}{short}"),
+                line(f"{style}:Learns?", ":  ", f"{sign}{short}"),
             )
         ]
 

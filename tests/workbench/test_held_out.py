@@ -109,6 +109,7 @@ def test_a_comparison_of_other_steps_is_not_shown() -> None:
 def test_the_row_is_never_wider_than_the_screen_and_keeps_the_verdict(width: int) -> None:
     shown = row((0, 0.318), (20, 0.693), change=BETTER, width=width)
     assert len(shown) <= width and ("▲" in shown or width < 30)
+    assert "?  " in shown or "…" in shown
 
 
 async def test_live_answers_first_and_enter_and_a_click_lead_to_the_evaluation(tmp_path: Path) -> None:
