@@ -40,7 +40,7 @@ LEGEND = (
 
 NOTE = (
     "success, first → newest",
-    "▲ ▼ 95 % interval excludes 0, ≈ includes it",
+    "▲ ▼ interval excludes 0, ≈ includes it",
     "n/m: not measured",
 )
 
