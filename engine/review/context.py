@@ -5,14 +5,16 @@
     vetoes_on(run, edit)                   # vetoed edits of the same skill, or of a similar text, the newest first
     recent(run), pinned(run, edit)         # the tasks that `retrieval` compares; the names that no policy decides on
     decisive(turns, edit)                  # [3, 7, 11]: indices of the turns to look at
+    said(completion)                       # what the curator wrote beside its calls
     results(edit, settings)                # what the decision will do: repository, prompt, reward, start
 
-All but `decisive` and `results` read files or the database and block. The index, whose library takes long to import, is
-loaded where there is something to search.
+All but `decisive`, `said` and `results` read files or the database and block. The index, whose library takes long to
+import, is loaded where there is something to search.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -42,6 +44,8 @@ SIMILAR = 0.5
 """The Jaccard similarity of word triples from which the text of a vetoed edit counts as similar."""
 MAX_TURNS = 6
 """How many turns are decisive, at most."""
+_CALL_FRAME = r"</?tool_call>|```\w*\s*```"
+"""What is left of the marks around a call."""
 SHARED_WORDS = 2
 """How many words of the skill's advice a turn must have in its thought and action to have used it."""
 
@@ -143,6 +147,17 @@ def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     invalid = [i for i, turn in enumerate(turns) if turn.invalid_action]
     chosen = list(dict.fromkeys((len(turns) - 1, *used, *invalid)))
     return sorted(chosen[:MAX_TURNS])
+
+
+def said(completion: str) -> str:
+    """What a curator wrote beside its calls, thoughts included; "" where it wrote nothing else."""
+    from engine.skills.operations.tool_calls import read_calls
+
+    left = completion
+    for call in read_calls(completion):
+        left = left.replace(call.text, "\n", 1)
+    rows = re.sub(_CALL_FRAME, "\n", left).split("\n")
+    return "\n".join(row for row in rows if row.strip())
 
 
 def recent(run: Run) -> list[tuple[PositionId, str, str]]:

@@ -12,7 +12,7 @@ from engine.core.edit import Edit, State
 from engine.core.errors import SkillosError
 from engine.core.events import TurnTaken
 from engine.review.checking import open_repo
-from engine.review.context import decisive, pinned, recent, retrieval, similar, vetoes_on
+from engine.review.context import decisive, pinned, recent, retrieval, said, similar, vetoes_on
 from engine.runs.directory import Run
 from skillos_tui.model.background import Background
 
@@ -21,9 +21,9 @@ MAX_SIMILAR = 5
 Found = TypeVar("Found")
 
 
-def read(run: Run, edit: Edit, turns: Sequence[TurnTaken] = ()) -> Background:
-    """The background of an edit, of whose trajectory these are the turns. Blocks: it searches the repository twice for each
-    recent task."""
+def read(run: Run, edit: Edit, turns: Sequence[TurnTaken] = (), answer: str | None = None) -> Background:
+    """The background of an edit, of whose trajectory these are the turns and the curator's answer. Blocks: it searches the
+    repository twice for each recent task."""
     troubles: list[str] = []
 
     def part(what: str, find: Callable[[], list[Found]]) -> tuple[Found, ...]:
@@ -42,6 +42,7 @@ def read(run: Run, edit: Edit, turns: Sequence[TurnTaken] = ()) -> Background:
         len(part("tasks that were played", lambda: recent(run))),
         tuple(troubles),
         bool(part("pins", lambda: pinned(run, edit))),
+        said(answer) if answer is not None else None,
     )
 
 

@@ -18,6 +18,7 @@ class Background(msgspec.Struct, frozen=True):
 
     `similar` are skills with scores in [0, 1], `retrieved` those of the `recent` tasks that were compared whose skills
     change by the edit, `vetoes` earlier vetoes on the same or a like skill, `turns` the decisive turns of its trajectory.
+    `said` is what the curator wrote beside its calls, None where the log does not have its answer.
     `troubles` are sentences about what could not be read. `pinned`: no policy decides on it.
     """
 
@@ -29,3 +30,4 @@ class Background(msgspec.Struct, frozen=True):
     recent: int = 0
     troubles: tuple[str, ...] = ()
     pinned: bool = False
+    said: str | None = None

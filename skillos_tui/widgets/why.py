@@ -181,6 +181,10 @@ def _turns(background: Background) -> list[Item]:
 
 def _background(background: Background) -> list[Item]:
     items = _turns(background)
+    if background.said is not None:
+        items += _words("curator   ", background.said) or [
+            _text("curator   ", "muted:wrote its calls and no other word")
+        ]
     for at, (name, score) in enumerate(background.similar):
         head = "muted:similar   " if at == 0 else "muted:          "
         items.append(Item(line(head, f"accent:{name}", f"muted: {figure(score)}"), Target("skills", name)))

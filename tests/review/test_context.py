@@ -8,7 +8,7 @@ import pytest
 from engine.core.edit import Edit
 from engine.core.events import EpisodeStarted, PositionId, TurnTaken
 from engine.review import decisions as reviews
-from engine.review.context import MAX_TURNS, decisive, pinned, recent, results, retrieval, similar, vetoes_on
+from engine.review.context import MAX_TURNS, decisive, pinned, recent, results, retrieval, said, similar, vetoes_on
 from engine.review.policies import POLICIES
 from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Skill, SkillRepo
@@ -170,3 +170,24 @@ def test_the_policy_is_named_with_its_time(policy: str) -> None:
     said = results(Edit("insert", "a", None, "b"), f'[review]\npolicy = "{policy}"\npolicy_seconds = 90')[-1]
     assert f"review.policy = {policy}" in said and "undo" in said
     assert ("90 s" in said) == policy.endswith("_after")
+
+
+# The curator's words
+
+CALL = '{"name": "insert_skill", "arguments": {"skill_name": "a", "content": "# A\\n"}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (f"It was shut.\n<tool_call>\n{CALL}\n</tool_call>", "It was shut."),
+        (f"<think>Shut.</think>\n\n<tool_call>{CALL}</tool_call>\nDone.", "<think>Shut.</think>\nDone."),
+        (f"First.\n```json\n{CALL}\n```\nLast.", "First.\nLast."),
+        (f"<tool_call>{CALL}</tool_call>\n<tool_call>{CALL}</tool_call>", ""),
+        ("<tool_call>…</tool_call>", ""),
+        ("Nothing to learn here.", "Nothing to learn here."),
+        ("", ""),
+    ],
+)
+def test_the_curator_s_words_are_those_beside_its_calls(answer: str, words: str) -> None:
+    assert said(answer) == words

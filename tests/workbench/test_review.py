@@ -10,13 +10,15 @@ from pathlib import Path
 import msgspec
 
 from engine.core.events import EditProposed
+from engine.core.outcomes import SUCCEEDED
+from engine.core.position import PositionId
 from engine.review import decisions as reviews
 from engine.review.queue import QUEUE, vetoed
 from engine.runs.directory import Run
 from engine.skills.audit import Finding
 from skillos_tui.client.messages import Reply, TrajectoryRead
-from tests.workbench.recording import decision, proposal, record_training
-from tests.workbench.reviewing import commit_of, pane, reason, review, title, waiting_run
+from tests.workbench.recording import curation, decision, episode, proposal, record_training
+from tests.workbench.reviewing import commit_of, pane, reason, review, title, update, waiting_run
 from tests.workbench.stage import at_once, on_screen, until, workbench
 
 
@@ -297,3 +299,13 @@ async def test_a_list_that_is_cut_says_so(tmp_path: Path) -> None:
         await until(pilot, "Filter the queue")
         at_once(pilot, *"superseded", "enter")
         await until(pilot, lambda: "ones; looked at: the newest 500" in " ".join(pane(pilot, "queue").split()))
+
+
+async def test_why_has_the_curator_s_words(tmp_path: Path) -> None:
+    run, at = record_training(tmp_path / "run", steps=0), PositionId(1, 0, 1, 1)
+    words = "It opened when it was \x1bpulled.\n<tool_call>…</tool_call>"
+    made = msgspec.structs.replace(curation(at, [], {}), completion=words)
+    run.append(*episode(at, SUCCEEDED), made, update("e0"))
+    async with review(run, first="update · open-shut") as pilot:
+        await until(pilot, lambda: "curator   It opened when it was ␛pulled." in pane(pilot, "why"))
+        assert "tool_call" not in pane(pilot, "why")

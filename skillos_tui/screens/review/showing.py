@@ -18,7 +18,7 @@ from textual.containers import Container
 from textual.timer import Timer
 
 from engine.core.edit import OPEN, Edit, State
-from engine.core.events import TurnTaken
+from engine.core.events import CurationMade, TurnTaken
 from engine.review.effects import results
 from engine.review.opened import RENEW_SECONDS
 from engine.runs.directory import Run
@@ -330,13 +330,16 @@ class Showing(FullScreen):
         pane.show([reply.episode] if reply.episode else [], self.workbench.view)
         pane.action_to_top()
         turns = [turn for _, turn in sorted(reply.episode.turns.items())] if reply.episode else []
+        made = reply.episode.curation if reply.episode else None
+        answer = made.completion if isinstance(made, CurationMade) else None
         if self._asking is not None:
             self._asking.stop()
-        self._asking = self.set_timer(BACKGROUND_SECONDS, partial(self._ask_background, edit, turns))
+        self._asking = self.set_timer(BACKGROUND_SECONDS, partial(self._ask_background, edit, turns, answer))
 
-    def _ask_background(self, edit: Edit, turns: Sequence[TurnTaken]) -> None:
+    def _ask_background(self, edit: Edit, turns: Sequence[TurnTaken], answer: str | None) -> None:
         if (edit.id, edit.change) == self._shown and self.workbench.caught_up and not self.workbench.lost:
-            self.workbench.client.ask_run("background", partial(_read_background, edit=edit, turns=turns))
+            read = partial(_read_background, edit=edit, turns=turns, answer=answer)
+            self.workbench.client.ask_run("background", read)
 
     def _hear_answer(self, answer: Answered) -> None:
         match answer.question, answer.value:
@@ -411,10 +414,10 @@ class Showing(FullScreen):
         return heard
 
 
-def _read_background(run: Run, edit: Edit, turns: Sequence[TurnTaken]) -> Background:
+def _read_background(run: Run, edit: Edit, turns: Sequence[TurnTaken], answer: str | None) -> Background:
     from skillos_tui.client.background import read  # in the thread: it loads the search
 
-    return read(run, edit, turns)
+    return read(run, edit, turns, answer)
 
 
 def _read_old(run: Run, states: Sequence[State]) -> list[Edit]:
