@@ -138,7 +138,7 @@ class DiffPane(Pane):
         if self.change is None:
             return wrap(line(f"muted:{self.nothing}"), width)
         if not self._found.old and not self._found.new:
-            return wrap(line("muted:The text is the same before and after: it is empty."), width)
+            return wrap(line(f"muted:{_empty(self.change)}"), width)
         paired = self.context is None and self.layout_shown == "pairs"
         left = frozenset(self.left)
         if isinstance(self.rows, DiffRows) and self.rows.laid_out == (self._found, width, self.context, paired):
@@ -344,6 +344,13 @@ class DiffRows(Sequence[Spans]):
         if self._kinds is None:
             self._kinds = kinds_of(self.found.old), kinds_of(self.found.new)
         return self._kinds[0 if old else 1][number]
+
+
+def _empty(change: Change) -> str:
+    """What a change without a line does."""
+    if change.before == change.after:
+        return "The text is the same before and after: it is empty."
+    return "The new file is empty." if change.before is None else "The file that is removed is empty."
 
 
 def _hunk_of(entry: Row | int) -> int | None:

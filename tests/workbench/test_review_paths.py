@@ -139,6 +139,24 @@ async def test_a_text_that_the_gates_refuse_is_kept_and_can_be_edited_again(tmp_
         assert skill_file(run) == NEW and Session.load(state).draft(run.path, text_key("e0")) == ""
 
 
+async def test_a_refused_text_of_an_edit_that_the_cursor_has_left_is_not_said_to_be_under_the_key(
+    tmp_path: Path,
+) -> None:
+    run = updated_run(tmp_path / "run", proposal(7, 0, edit="e1"))
+    async with review(run, first=UPDATE) as pilot:
+        await until(pilot, "taken hunk 1/2")
+        await amend_here(pilot, "no skill at all\n")
+        await until(pilot, "this text cannot replace the proposed one")
+        await seconds(pilot, 0.8)
+        await pilot.press("a")
+        await until(pilot, lambda: "open-shut: your text is kept there: e0 still waits" in bottom(pilot))
+        assert "insert · find-" in title(pilot)
+        await seconds(pilot, 0.8)
+        await amend_here(pilot, "")
+        await until(pilot, lambda: "The new file is empty." in pane(pilot, "diff"))
+        assert decided(run) == {}
+
+
 def test_the_editor_has_the_terminal_and_its_text_is_approved(tmp_path: Path) -> None:
     run = updated_run(tmp_path / "run")
     editor = tmp_path / "my editor"

@@ -79,11 +79,10 @@ class ReviewScreen(Showing):
         if isinstance(reply, DecisionRefused):
             self._show_edit(by_itself=True)
             edit = self.queue.known.get(reply.edit)
-            again = (
-                f"your text is kept, {self.workbench.key_of('review.amend')} opens it: "
-                if reply.action == "amend"
-                else ""
+            opens = (
+                f", {self.workbench.key_of('review.amend')} opens it" if self.queue.value == reply.edit else " there"
             )
+            again = f"your text is kept{opens}: " if reply.action == "amend" else ""
             self.answer(f"{safe(edit.skill)}: {again}{reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
             self._report(reply)
