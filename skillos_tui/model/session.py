@@ -31,6 +31,11 @@ def text_key(edit: str) -> str:
     return f"text of {edit}"
 
 
+def left_key(edit: str) -> str:
+    """What is kept under this is where an editor left something of a text for an edit when the terminal was cut."""
+    return f"left of {edit}"
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a person was in a run.
 

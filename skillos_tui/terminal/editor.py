@@ -35,7 +35,14 @@ _ODD = re.compile(r"[^a-z0-9-]+")
 
 
 class EditorError(SkillosError):
-    """The editor could not be used; the message says why."""
+    """The editor could not be used; the message says why, and names `left`: the file that it wrote or the folder with what
+    else it left, such as a swap file. `text` is what it wrote, None where it wrote nothing or no text."""
+
+    def __init__(self, why: str, left: Path | None = None, text: str | None = None) -> None:
+        where = f"; what you wrote is in {left}" if left is not None else ""
+        super().__init__(f"{why}{where}")
+        self.left = left
+        self.text = text
 
 
 def editor_command() -> list[str]:
@@ -63,16 +70,15 @@ async def edit_text(app: TerminalApp[str], command: Sequence[str], name: str, te
         file = await asyncio.to_thread(_new_file, name, given)
     except OSError as error:
         raise EditorError(f"no file could be made for the editor: {error.strerror}") from error
-    kept = False
+    left: Path | None = None
     try:
         await _edit(app, command, file)
         return (await asyncio.to_thread(file.read_bytes)).decode("utf-8")
     except (EditorError, OSError, UnicodeDecodeError) as error:
-        kept = await asyncio.to_thread(_differs, file, given)
-        where = f"; what you wrote is in {file}" if kept else ""
-        raise EditorError(f"{_why(error, command[0])}{where}") from error
+        left, written = await asyncio.to_thread(_left, file, given)
+        raise EditorError(_why(error, command[0]), left, written) from error
     finally:
-        if not kept:
+        if left is None:
             await asyncio.to_thread(shutil.rmtree, file.parent, ignore_errors=True)
 
 
@@ -124,14 +130,22 @@ def _new_file(name: str, data: bytes) -> Path:
     return file
 
 
-def _differs(file: Path, given: bytes) -> bool:
-    """Whether the file has another content than at first; what cannot be read counts as such while there is something."""
+def _left(file: Path, given: bytes) -> tuple[Path | None, str | None]:
+    """Where there is something that the editor wrote, and the text: the file if it has another content than at first, else
+    its folder if other files are in it, as an editor leaves them that was killed."""
     try:
-        return file.read_bytes() != given
+        data = file.read_bytes()
     except FileNotFoundError:
-        return False
+        data = given
     except OSError:
-        return True
+        return file, None
+    if data == given:
+        others = any(other != file for other in file.parent.iterdir())
+        return file.parent if others else None, None
+    try:
+        return file, data.decode("utf-8")
+    except UnicodeDecodeError:
+        return file, None
 
 
 def _why(error: Exception, editor: str) -> str:

@@ -65,3 +65,39 @@ def test_a_signal_that_ends_the_workbench_ends_the_editor(tmp_path: Path) -> Non
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
     assert decided(run) == {}
+
+
+@pytest.mark.parametrize(
+    ("writes", "left", "own"),
+    [
+        ('printf "mine\\n" >> "$1"', True, True),
+        ('echo swap > "$(dirname "$1")/.swap"', True, False),
+        ("true", False, False),
+    ],
+    ids=["saved", "swap file", "nothing"],
+)
+def test_what_an_editor_leaves_when_the_terminal_is_cut_is_found_again(
+    tmp_path: Path, writes: str, left: bool, own: bool
+) -> None:
+    run, editor, started = waiting_run(tmp_path / "run", 1), tmp_path / "my-ed", tmp_path / "started"
+    files = tmp_path / "files"
+    files.mkdir()
+    editor.write_text(f"#!/bin/sh\n{writes}\ntouch {started}\nexec sleep 9999\n")
+    editor.chmod(0o755)
+    environment = {**os.environ, "VISUAL": str(editor), "XDG_STATE_HOME": str(tmp_path / "state"), "TMPDIR": str(files)}
+    with Terminal(str(run.path), environment=environment) as terminal:
+        open_editor(terminal, "insert · find-")
+        while not started.exists():
+            time.sleep(0.05)
+        os.kill(terminal.pid, signal.SIGHUP)
+        assert terminal.wait(30) != 0
+    found = [file for file in files.rglob("*") if file.is_file()]
+    assert bool(found) == left
+    with Terminal(str(run.path), environment=environment) as terminal:
+        terminal.until("insert · find-", 60)
+        terminal.quiet(1)
+        assert ("terminal was cut" in terminal.text) == left
+        assert ("your text, not approved yet" in terminal.text) == own
+        terminal.press(b"q")
+        assert terminal.wait(30) == 0
+    assert decided(run) == {}

@@ -20,7 +20,7 @@ from skillos_tui.client.messages import Answered, DecisionRefused, DecisionTaken
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.keyguard import PAUSE_SECONDS
 from skillos_tui.model.rest import Rest, rest_of
-from skillos_tui.model.session import text_key
+from skillos_tui.model.session import left_key, text_key
 from skillos_tui.model.working import Checked, Working
 from skillos_tui.render.text import safe
 from skillos_tui.screens.review.keys import action_of, commit_of, no_use
@@ -227,12 +227,21 @@ class ReviewScreen(Showing):
                 self._amended(edit, text, changed)
                 return
         except EditorError as error:
-            self.notify(
-                safe(str(error)), severity="warning", markup=False
-            )  # the bottom line may have no room for the file
-            self.refuse(f"{safe(str(error))}; {self.workbench.key_of('review.amend_here')} opens the text here.")
+            self._refuse_editor(edit, error)
             return
         await self._amend_here(edit, text or "")
+
+    def _refuse_editor(self, edit: Edit, error: EditorError) -> None:
+        """Say why the editor could not be used; where the terminal was cut, keep what it wrote for the next start."""
+        if self.workbench.signal and self.workbench.path is not None:
+            keep = partial(self.workbench.session.keep_draft, self.workbench.path)
+            keep(left_key(edit.id), str(error.left or ""))
+            if error.text is not None and error.text != edit.after:
+                keep(text_key(edit.id), error.text)
+            return
+        said = safe(str(error))
+        self.notify(said, severity="warning", markup=False)  # the bottom line may have no room for the file
+        self.refuse(f"{said}; {self.workbench.key_of('review.amend_here')} opens the text here.")
 
     async def _amend_here(self, edit: Edit, text: str) -> None:
         from skillos_tui.screens.amending.screen import AmendScreen
