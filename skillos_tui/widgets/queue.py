@@ -75,6 +75,8 @@ class ReviewQueue(ListPane):
         self._open: set[str] = set()
         """The skills whose older versions are shown: those unfolded, and that of an older one under the cursor."""
         self._order: list[str] = []
+        self._aside = ""
+        """The edit that was under the cursor before a filter that nothing fits."""
 
     # What it shows
 
@@ -94,13 +96,17 @@ class ReviewQueue(ListPane):
         self.renew()
 
     def look_for(self, wanted: Filter, others: Iterable[Edit] = ()) -> None:
-        """Show only what fits; the cursor goes to the first edit that does, unless its own does."""
+        """Show only what fits; the cursor goes to the first edit that does, unless its own does. Where nothing fits it is on
+        none, and comes back to its edit with the next filter that admits it."""
         self.filter, self.others = wanted, {edit.id: edit for edit in others}
-        current = self.current
-        if current is not None and not wanted.admits(current):
-            self.value = None
-            self._arrange()
-            self.value = next(iter(self._order), None) or current.id
+        current = self.current or self.known.get(self._aside)
+        self._aside = current.id if current is not None else ""
+        self.value = None
+        self._arrange()
+        if current is not None and wanted.admits(current):
+            self.value = current.id
+        elif self._order:
+            self.value = self._order[0]
         self.show(self.view, self.under_way)
         if self.value is not None:
             self.select(self.value)

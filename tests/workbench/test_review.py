@@ -19,7 +19,7 @@ from engine.skills.audit import Finding
 from skillos_tui.client.messages import Reply, TrajectoryRead
 from tests.workbench.recording import curation, decision, episode, proposal, record_training
 from tests.workbench.reviewing import commit_of, pane, reason, review, title, update, waiting_run
-from tests.workbench.stage import at_once, on_screen, until, workbench
+from tests.workbench.stage import at_once, on_screen, seconds, until, workbench
 
 
 def log(run: Run) -> str:
@@ -309,3 +309,25 @@ async def test_why_has_the_curator_s_words(tmp_path: Path) -> None:
     async with review(run, first="update · open-shut") as pilot:
         await until(pilot, lambda: "curator   It opened when it was ␛pulled." in pane(pilot, "why"))
         assert "tool_call" not in pane(pilot, "why")
+
+
+async def test_a_filter_that_nothing_fits_leaves_no_edit_under_the_keys(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    async with review(run) as pilot:
+        await pilot.press("n")
+        before = title(pilot)
+        for words in ("zzz", "zzz yyy"):
+            await pilot.press("slash")
+            await until(pilot, "Filter the queue")
+            at_once(pilot, "ctrl+u", *words, "enter")
+            await until(pilot, lambda words=words: f"Review · /{words}" in title(pilot, "queue"))
+        await until(pilot, "No edit fits this filter")
+        for key, said in (("a", "There is no edit to decide on."), ("A", "Nothing waits that fits the filter.")):
+            await pilot.press(key)
+            await until(pilot, said)
+            await seconds(pilot, 0.8)
+        await pilot.press("slash")
+        await until(pilot, "Filter the queue")
+        at_once(pilot, "ctrl+u", "enter")
+        await until(pilot, lambda: title(pilot) == before)
+        assert run.edits("pending") == run.edits()
