@@ -332,3 +332,13 @@ async def test_the_record_of_a_rollout_is_copied_whole(tmp_path: Path) -> None:
         record = pilot.app.screen.query_one(DetailPane)
         await until(pilot, lambda: "Rollout 0" in record.copied())
         assert "position" in record.copied().lower()
+
+
+async def test_the_list_of_home_is_not_frozen_and_a_pane_without_a_title_can_be(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await until(pilot, "No runs yet")
+        await pilot.press("f")
+        await until(pilot, "cannot be frozen")
+        for frozen in (True, False):
+            current(pilot).freeze(frozen)
+            assert current(pilot).frozen == frozen
