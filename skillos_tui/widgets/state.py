@@ -93,7 +93,7 @@ def _joined(pieces: dict[str, Piece], form: dict[str, int]) -> Line:
 def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: int) -> Piece:
     """The state, its reason unless a phase is shown, and whether the engine is silent."""
     no_sign, brief = (
-        (f"bad: (no sign of the engine for {silent} s)", f"bad: (silent {silent} s)") if silent else ("", "")
+        (f"bad: (no sign of the engine for {silent} s)", f"bad: (engine silent {silent} s)") if silent else ("", "")
     )
     if progress and progress.phase == "loading":
         return [line(f"accent:◌ loading {clip(progress.what, most)}".rstrip(), no_sign) for most in (60, 24)]

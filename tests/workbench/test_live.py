@@ -248,7 +248,7 @@ async def test_a_living_engine_that_is_silent_is_shown(tmp_path: Path) -> None:
         long_ago = time.time() - 70
         os.utime(run.path / "engine.lock", (long_ago, long_ago))
         async with workbench(run.path) as pilot:
-            await until(pilot, "no sign of the engine for 60 s")
+            await until(pilot, "(engine silent 60 s) · 1/12")
 
 
 async def test_the_transcript_shows_a_briefing_and_the_other_completions_of_the_strategy(tmp_path: Path) -> None:
