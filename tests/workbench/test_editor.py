@@ -95,6 +95,9 @@ def test_what_an_editor_leaves_when_the_terminal_is_cut_is_found_again(
     assert bool(found) == left
     with Terminal(str(run.path), environment=environment) as terminal:
         terminal.until("insert · find-", 60)
+        for present, said in ((left, "terminal was cut"), (own, "your text, not approved yet")):
+            if present:
+                terminal.until(said)
         terminal.quiet(1)
         assert ("terminal was cut" in terminal.text) == left
         assert ("your text, not approved yet" in terminal.text) == own
