@@ -341,4 +341,5 @@ async def test_the_list_of_home_is_not_frozen_and_a_pane_without_a_title_can_be(
         await until(pilot, "cannot be frozen")
         for frozen in (True, False):
             current(pilot).freeze(frozen)
+            await pilot.pause()
             assert current(pilot).frozen == frozen
