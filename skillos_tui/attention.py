@@ -113,12 +113,9 @@ class Watch:
         calls = []
         waiting = {edit.id for edit in view.pending}
         if waiting - self.waiting and not self.waiting & waiting:
-            calls.append(waiting_text(len(waiting)))
+            calls.append(_waiting(len(waiting)))
         calls += [f"alarm {each.name}: {each.message}" for each in view.alarms if each.name not in self.alarms]
-        if state != self.state and state in ENDED:
-            calls.append(ENDED[state])
-        elif state != self.state and state == "paused" and view.reason.strip():
-            calls.append(f"the run is paused: {view.reason.strip()}")
+        calls += _of_state(self.state, state, view.reason)
         self.begin(view, state)
         return calls
 
@@ -139,15 +136,21 @@ class RunsWatch:
             self.known[run.path] = (status.state, bool(status.pending_reviews))
             name = short_name(Path(run.path).name)
             if status.pending_reviews and not waited:
-                calls.append(f"{waiting_text(status.pending_reviews)} in {name}")
-            if status.state != state and status.state in ENDED:
-                calls.append(f"{ENDED[status.state]}: {name}")
-            elif status.state != state and status.state == "paused" and status.reason.strip():
-                calls.append(f"the run is paused: {status.reason.strip()}: {name}")
+                calls.append(f"{_waiting(status.pending_reviews)} in {name}")
+            calls += [f"{call}: {name}" for call in _of_state(state, status.state, status.reason)]
         return calls
 
 
-def waiting_text(count: int) -> str:
+def _of_state(before: str, state: str, reason: str) -> list[str]:
+    """What a run's state calls a person for, where it is not the one before."""
+    if state == before:
+        return []
+    if state in ENDED:
+        return [ENDED[state]]
+    return [f"the run is paused: {reason.strip()}"] if state == "paused" and reason.strip() else []
+
+
+def _waiting(count: int) -> str:
     """That so many edits wait."""
     return f"{counted(count, 'edit')} {'waits' if count == 1 else 'wait'} for review"
 
