@@ -56,7 +56,7 @@ def pins(root: Path) -> dict[str, Pin]:
 
 
 def pins_mark(root: Path) -> int:
-    """What is another value after the pins have changed: when the file was written, 0 where there is none."""
+    """A value that differs after the pins have changed: when the file was written, 0 where there is none."""
     try:
         return (root / FOLDER / FILE).lstat().st_mtime_ns
     except OSError:

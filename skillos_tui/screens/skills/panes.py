@@ -42,7 +42,7 @@ HELP = "help: not measured (an evaluation of the same tasks with and without it 
 
 
 class Entered(Message):
-    """A person goes on to the pane of this name."""
+    """The person goes to the pane of this name."""
 
     def __init__(self, pane: str) -> None:
         super().__init__()
