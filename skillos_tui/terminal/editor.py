@@ -140,7 +140,10 @@ def _leftover(file: Path, given: bytes) -> tuple[Path | None, str | None]:
     except OSError:
         return file, None
     if data == given:
-        others = any(other != file for other in file.parent.iterdir())
+        try:
+            others = any(other != file for other in file.parent.iterdir())
+        except OSError:  # the folder is gone too
+            others = False
         return file.parent if others else None, None
     try:
         return file, data.decode("utf-8")

@@ -17,6 +17,7 @@ SCRIPTS = {
     "no program": (0o755, "\x7fELF no program"),
     "not executable": (0o644, "#!/bin/sh\n"),
     "killed": (0o755, "#!/bin/sh\nkill -9 $$\n"),
+    "no folder": (0o755, '#!/bin/sh\nrm -r "$(dirname "$2")"\n'),
 }
 
 
@@ -27,6 +28,7 @@ SCRIPTS = {
         pytest.param("no program", "cannot be started: Exec format error", marks=pytest.mark.slow),
         pytest.param("not executable", "cannot be started: Permission denied", marks=pytest.mark.slow),
         ("killed", "ended with signal SIGKILL, so nothing is changed"),
+        ("no folder", "my-ed left no file; E opens the text here."),
     ],
 )
 def test_the_screen_comes_back_with_the_reason(tmp_path: Path, kind: str, said: str) -> None:
