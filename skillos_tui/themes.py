@@ -126,7 +126,8 @@ class Themes(Mapping[str, Theme]):
 
 
 def _own(folder: Path) -> dict[str, Path]:
-    """The files of a person's folder by the names of their themes. A folder that cannot be read is one, by its path."""
+    """The files of a person's folder by the names of their themes. A folder that cannot be read is one entry,
+    whose name is its path."""
     try:
         items = sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
