@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 FILE = "attention.toml"
 MAX_TEXT = 200
 MAX_SAID = 300
-"""Characters of what a failed command said that are shown."""
+"""The most bytes of a failed command's error output that are shown."""
 COMMAND_SECONDS = 30.0
 SAID_SECONDS = 0.5
-"""How long to wait for what a command said, when it has ended: what it started may keep its error output open."""
+"""How long to wait for the error output of a command that has ended: a process that it started may keep it open."""
 ENDED = {
     "finished": "the run has finished",
     "failed": "the run has failed",
@@ -142,7 +142,7 @@ class RunsWatch:
 
 
 def _of_state(before: str, state: str, reason: str) -> list[str]:
-    """What a run's state calls a person for, where it is not the one before."""
+    """What a person is called for when a run has gone from one state to another."""
     if state == before:
         return []
     if state in ENDED:
@@ -151,7 +151,7 @@ def _of_state(before: str, state: str, reason: str) -> list[str]:
 
 
 def _waiting(count: int) -> str:
-    """That so many edits wait."""
+    """The call for so many edits that wait."""
     return f"{counted(count, 'edit')} {'waits' if count == 1 else 'wait'} for review"
 
 
@@ -164,7 +164,7 @@ def sequences(how: How, text: str, *, tmux: bool) -> str:
 
 
 def run_command(command: str, text: str) -> None:
-    """Run a person's command with the text as its last argument. Raises `AttentionError`, with what the command said.
+    """Run a person's command with the text as its last argument. Raises `AttentionError`, with the command's error output.
 
     What it starts in the background may go on. A command that does not end in time is killed with all that it started.
     """
@@ -200,7 +200,7 @@ def run_command(command: str, text: str) -> None:
 
 
 def _read_all(file: IO[bytes], said: bytearray) -> None:
-    """Read a command's error output to its end, so that it never waits; keep the beginning in `said`."""
+    """Read a command's error output to its end, so that the command never waits; keep the beginning in `said`."""
     with file:
         while data := file.read(1 << 16):
             said += data[: MAX_SAID - len(said)]

@@ -158,7 +158,7 @@ def parse_theme(text: str, where: str) -> Theme:
 
 
 def _parsed(text: str, table: dict[str, Any], where: str) -> Theme:
-    """The theme of a table that `text` has. Raises `ThemeError`."""
+    """The theme that `text` describes, by its values. Raises `ThemeError`."""
     try:
         return _theme(table)
     except _Wrong as error:

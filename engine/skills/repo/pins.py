@@ -74,8 +74,8 @@ def unpin(root: Path, name: str) -> None:
 
 
 def pin_renamed(root: Path, old: str, new: str) -> None:
-    """Pin the skill `new` too if `old` is pinned, whose new name it is. Where the pins cannot be read nothing is done, since
-    no policy decides then. Raises `PinsError` where they cannot be written."""
+    """Pin the skill `new` too if `old`, its former name, is pinned. Does nothing where the pins cannot be read: no policy
+    decides then. Raises `PinsError` where they cannot be written."""
     try:
         known = old in pins(root)
     except PinsError:

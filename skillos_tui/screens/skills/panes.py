@@ -157,7 +157,7 @@ class SkillPage(ListPane):
         self.pin: Pin | None = None
         self.used: Used | None = None
         self.place = ""
-        """The path of the skill's file, where it is another than its name says."""
+        """The path of the skill's file where the name of the skill does not give it."""
         self.run = ""
         """The open run's name; "" without a run."""
         self._lines: tuple[object, list[Line]] = (None, [])
@@ -278,7 +278,7 @@ class VersionList(ListPane):
 
     @property
     def places(self) -> Sequence[str]:
-        """What the cursor can be on, newest first: the ids of the commits, before them `UNCOMMITTED` where files differ."""
+        """What the cursor can be on, newest first: `UNCOMMITTED` where the file differs, then the ids of the commits."""
         ids = [commit.id for commit in self.listed]
         return [UNCOMMITTED, *ids] if self.commits is None and self.uncommitted is not None else ids
 
@@ -386,7 +386,7 @@ def usage_line(used: Used | None) -> str:
 
 
 def origin_of(blamed: BlamedLine, cells: int) -> str:
-    """Where a line came from, in about so many cells: of a long task its end, which tells it from others."""
+    """Where a line came from, in about so many cells: a long task without its beginning, since tasks differ at the end."""
     if blamed.commit is None:
         return "by hand, not committed"
     trailers, short = blamed.commit.trailers, f"{blamed.commit.id[:SHORT]} "
