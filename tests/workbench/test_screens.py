@@ -25,7 +25,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.registry import SCREENS, make_screen
 from tests.workbench.recording import create, record_training, step_events
 from tests.workbench.reviewing import title
-from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+from tests.workbench.stage import at_once, go, on_screen, screen_lines, until, workbench
 
 PACKAGE = """
 from textual.app import ComposeResult
@@ -147,9 +147,7 @@ async def test_the_palette_lists_every_screen(added: None, tmp_path: Path) -> No
 async def test_the_palette_has_every_action_of_the_screen_and_of_all_its_panes(tmp_path: Path, screen: str) -> None:
     run = record_training(tmp_path / "run", steps=2)
     async with workbench(run.path, folder=tmp_path) as pilot:
-        await until(pilot, "r_task")
-        await pilot.app.go(Target(screen))
-        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        await go(pilot, screen)
         shown = pilot.app.screen
         told = [command.help for command in pilot.app.get_system_commands(shown)]
         panes = [pane for name in shown.PANES if not (pane := shown.query_one(f"#{name}")).has_class("-empty")]
