@@ -107,8 +107,9 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
 
     def fit(self, app: App[Any]) -> None:
         """Add the classes of the terminal's size now: Textual adds them after the first paint, and styles all again."""
-        breakpoints = ((app.size.width, app.HORIZONTAL_BREAKPOINTS), (app.size.height, app.VERTICAL_BREAKPOINTS))
-        for extent, classes in breakpoints:
+        across = app.HORIZONTAL_BREAKPOINTS if self.HORIZONTAL_BREAKPOINTS is None else self.HORIZONTAL_BREAKPOINTS
+        down = app.VERTICAL_BREAKPOINTS if self.VERTICAL_BREAKPOINTS is None else self.VERTICAL_BREAKPOINTS
+        for extent, classes in ((app.size.width, across), (app.size.height, down)):
             reached = [name for least, name in classes or () if extent >= least]
             self.add_class(*reached[-1:], update=False)
 
