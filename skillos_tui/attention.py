@@ -88,10 +88,10 @@ def _wrong(name: str, value: object) -> str:
     if not isinstance(value, str):
         return "command is a text in quotes"
     try:
-        shlex.split(value)
+        words = shlex.split(value)
     except ValueError as error:
         return f"the command cannot be split into words: {error}"
-    return ""
+    return "" if words or not value else "the command has no word"
 
 
 @dataclass

@@ -67,6 +67,7 @@ def test_hostile_text_cannot_leave_its_sequence() -> None:
         ("bell = true\nbelll = true", "line 2: there is no 'belll'; there are bell, notify, command"),
         ("# mine\n\ncommand = 'a \"b'", "line 3: the command cannot be split into words"),
         ("command = ['a']", "line 1: command is a text"),
+        ("command = ' '", "line 1: the command has no word"),
         ("[bell]\nsound = 1", "line 1: bell is true or false"),
         ("[", "line 1: "),
         ("\x00", "line 1: "),
