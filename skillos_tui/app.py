@@ -10,6 +10,7 @@ import gc
 import shlex
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -292,15 +293,14 @@ class SkillosApp(Replies):
                     yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown})", run)
         for pane in self._other_panes(screen):
             where = pane.title_text.partition(" · ")[0] or "another pane"
-            for key in (
-                key for title, keys in sections_of(pane, self.own_keys) if title != Pane.KEYS_TITLE for key in keys
-            ):
+            own = [keys for title, keys in sections_of(pane, self.own_keys) if title != Pane.KEYS_TITLE]
+            for key in chain.from_iterable(own):
                 go = partial(self._run_in, pane, key.action)
                 yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown} in {where})", go)
         yield SystemCommand("Picture", "Save a picture of this screen as SVG", self.action_picture)
 
     def _other_panes(self, screen: Screen[Any]) -> list[Pane]:
-        """The panes of the screen that do not have the focus, but those that are hidden."""
+        """The panes of the screen that are shown and do not have the focus."""
         names = screen.PANES if isinstance(screen, FullScreen) else ()
         panes = [screen.query_one(f"#{name}", Pane) for name in names]
         return [pane for pane in panes if pane is not screen.focused and not pane.has_class("-empty")]

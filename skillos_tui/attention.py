@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 FILE = "attention.toml"
 MAX_TEXT = 200
 MAX_SAID = 300
-"""Characters of what a failed command said that are shown."""
+"""The most bytes of a failed command's error output that are shown."""
 COMMAND_SECONDS = 30.0
 SAID_SECONDS = 0.5
-"""How long to wait for what a command said, when it has ended: what it started may keep its error output open."""
+"""How long to wait for the error output of a command that has ended: a process that it started may keep it open."""
 ENDED = {
     "finished": "the run has finished",
     "failed": "the run has failed",
@@ -88,10 +88,10 @@ def _wrong(name: str, value: object) -> str:
     if not isinstance(value, str):
         return "command is a text in quotes"
     try:
-        shlex.split(value)
+        words = shlex.split(value)
     except ValueError as error:
         return f"the command cannot be split into words: {error}"
-    return ""
+    return "" if words or not value else "the command has no word"
 
 
 @dataclass
@@ -113,12 +113,9 @@ class Watch:
         calls = []
         waiting = {edit.id for edit in view.pending}
         if waiting - self.waiting and not self.waiting & waiting:
-            calls.append(waiting_text(len(waiting)))
+            calls.append(_waiting(len(waiting)))
         calls += [f"alarm {each.name}: {each.message}" for each in view.alarms if each.name not in self.alarms]
-        if state != self.state and state in ENDED:
-            calls.append(ENDED[state])
-        elif state != self.state and state == "paused" and view.reason.strip():
-            calls.append(f"the run is paused: {view.reason.strip()}")
+        calls += _of_state(self.state, state, view.reason)
         self.begin(view, state)
         return calls
 
@@ -139,16 +136,22 @@ class RunsWatch:
             self.known[run.path] = (status.state, bool(status.pending_reviews))
             name = short_name(Path(run.path).name)
             if status.pending_reviews and not waited:
-                calls.append(f"{waiting_text(status.pending_reviews)} in {name}")
-            if status.state != state and status.state in ENDED:
-                calls.append(f"{ENDED[status.state]}: {name}")
-            elif status.state != state and status.state == "paused" and status.reason.strip():
-                calls.append(f"the run is paused: {status.reason.strip()}: {name}")
+                calls.append(f"{_waiting(status.pending_reviews)} in {name}")
+            calls += [f"{call}: {name}" for call in _of_state(state, status.state, status.reason)]
         return calls
 
 
-def waiting_text(count: int) -> str:
-    """That so many edits wait."""
+def _of_state(before: str, state: str, reason: str) -> list[str]:
+    """What a person is called for when a run has gone from one state to another."""
+    if state == before:
+        return []
+    if state in ENDED:
+        return [ENDED[state]]
+    return [f"the run is paused: {reason.strip()}"] if state == "paused" and reason.strip() else []
+
+
+def _waiting(count: int) -> str:
+    """The call for so many edits that wait."""
     return f"{counted(count, 'edit')} {'waits' if count == 1 else 'wait'} for review"
 
 
@@ -161,7 +164,7 @@ def sequences(how: How, text: str, *, tmux: bool) -> str:
 
 
 def run_command(command: str, text: str) -> None:
-    """Run a person's command with the text as its last argument. Raises `AttentionError`, with what the command said.
+    """Run a person's command with the text as its last argument. Raises `AttentionError`, with the command's error output.
 
     What it starts in the background may go on. A command that does not end in time is killed with all that it started.
     """
@@ -197,7 +200,7 @@ def run_command(command: str, text: str) -> None:
 
 
 def _read_all(file: IO[bytes], said: bytearray) -> None:
-    """Read a command's error output to its end, so that it never waits; keep the beginning in `said`."""
+    """Read a command's error output to its end, so that the command never waits; keep the beginning in `said`."""
     with file:
         while data := file.read(1 << 16):
             said += data[: MAX_SAID - len(said)]

@@ -235,7 +235,7 @@ def found_themes(named: str | None) -> Themes:
 
 
 def _is_absent(file: Path) -> bool:
-    """Whether there is no such file. One that may not be looked at is there: who reads it gets the reason."""
+    """Whether there is no such file. A file without permission counts as present: reading it gives the reason."""
     try:
         return not file.is_file()
     except OSError:

@@ -181,7 +181,7 @@ def sections_of(owner: object, own: OwnKeys | None = None) -> Iterator[Section]:
 
 
 def own_key(owner: object, shipped: str, own: OwnKeys) -> str:
-    """The person's key for what a screen or a widget is shipped with this key for; "" where that is nothing."""
+    """The person's key for the action that a screen or a widget has on this shipped key; "" where it has none there."""
     for kind in type(owner).__mro__:
         for key in vars(kind).get("KEYS", ()):
             if shipped in key.keys.split(","):

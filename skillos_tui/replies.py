@@ -34,7 +34,10 @@ MAX_LINES = 6
 
 
 class Replies(AnsweringApp):
-    """The app, as far as the client's messages change it."""
+    """The app, as far as the client's messages change it.
+
+    Methods import `model.folding`, which loads all events: the first paint does without them.
+    """
 
     keeper: PlaceKeeper
     navigator: Navigator
@@ -44,8 +47,8 @@ class Replies(AnsweringApp):
     _place: Place | None
 
     async def on_preflight_begun(self, message: messages.PreflightBegun) -> None:
-        """Show the preflight where a person waits for it: at the form, or without an open run. To one who has opened a run
-        meanwhile it is shown where it blocks."""
+        """Show the preflight where a person waits for it: at the form, or without an open run. Where a run was
+        opened meanwhile, it is shown when a check fails."""
         from skillos_tui.screens.start.screen import StartScreen
 
         self.preflight = []
@@ -76,7 +79,7 @@ class Replies(AnsweringApp):
         await self.push_screen(PreflightScreen(self.preflight))
 
     async def on_run_created(self, message: messages.RunCreated) -> None:
-        """Show the new run, unless another one has been opened while nobody saw the preflight."""
+        """Show the new run, unless another run was opened meanwhile and the preflight is not shown."""
         waited = self.path is None or self._shows_preflight
         self._pass_on(message)
         if waited:
@@ -95,7 +98,7 @@ class Replies(AnsweringApp):
         self._pass_on(message)
 
     def on_run_opened(self, message: messages.RunOpened) -> None:
-        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+        from skillos_tui.model import folding
 
         if message.path != self.path:
             return
@@ -113,7 +116,7 @@ class Replies(AnsweringApp):
         self._changed(changed)
 
     async def on_run_lost(self, message: messages.RunLost) -> None:
-        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+        from skillos_tui.model import folding
 
         if message.path != self.path:
             return
@@ -126,7 +129,7 @@ class Replies(AnsweringApp):
             self._changed({"notice", "state"})
 
     def on_events_read(self, message: messages.EventsRead) -> None:
-        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+        from skillos_tui.model import folding
 
         if message.path != self.path:
             return
@@ -153,7 +156,7 @@ class Replies(AnsweringApp):
 
     async def on_past_read(self, message: messages.PastRead) -> None:
         """The run is on the screen: restore the place, and show what happened since the last visit."""
-        from skillos_tui.model import folding  # loads all events, which the first paint does not need
+        from skillos_tui.model import folding
 
         if message.path != self.path:
             return

@@ -126,7 +126,8 @@ class Themes(Mapping[str, Theme]):
 
 
 def _own(folder: Path) -> dict[str, Path]:
-    """The files of a person's folder by the names of their themes. A folder that cannot be read is one, by its path."""
+    """The files of a person's folder by the names of their themes. A folder that cannot be read is one entry,
+    whose name is its path."""
     try:
         items = sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -157,7 +158,7 @@ def parse_theme(text: str, where: str) -> Theme:
 
 
 def _parsed(text: str, table: dict[str, Any], where: str) -> Theme:
-    """The theme of a table that `text` has. Raises `ThemeError`."""
+    """The theme that `text` describes, by its values. Raises `ThemeError`."""
     try:
         return _theme(table)
     except _Wrong as error:

@@ -21,10 +21,8 @@ PART = rf"(?:[\w-]++|{STRING})"
 KEY = rf"{PART}(?:[ \t]*+\.[ \t]*+{PART})*+[ \t]*+"
 TOKEN = rf"^[ \t]*+(?:\[\[?[ \t]*+(?P<table>{KEY})\]|(?P<key>{KEY})=)|{LONG_STRING}|{STRING}|\#[^\n]*+"
 """A table or a key at the beginning of a line, or what may have brackets and equals signs in it: a string, a comment."""
-
-
 MAX_BYTES = 100_000
-"""The most that a person's file may have; more is no file of settings."""
+"""The most bytes of a person's file."""
 
 
 class TomlFault(SkillosError):

@@ -2,7 +2,7 @@
 
 publish(draft, path)                             # renames a finished file or folder to its final name
 replace(path, content)                           # a file has this content, or what it had before
-open_regular(path)                               # for reading; no pipe, which would be waited for without end
+open_regular(path)                               # for reading; a pipe, whose opening may never end, is refused
 f"… {error}; {remedy(error)} and resume"         # what a user can do about a file that cannot be written
 """
 
@@ -61,7 +61,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """A regular file, open for reading. Raises `OSError`, also for a pipe or a device: to open one may take without end."""
+    """A regular file, open for reading. Raises `OSError`, also for a pipe or a device, whose opening may never end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

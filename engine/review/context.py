@@ -45,7 +45,7 @@ SIMILAR = 0.5
 MAX_TURNS = 6
 """How many turns are decisive, at most."""
 _CALL_FRAME = r"</?tool_call>|```\w*\s*```"
-"""What is left of the marks around a call."""
+"""The marks around a call, which stay when the call is taken out."""
 SHARED_WORDS = 2
 """How many words of the skill's advice a turn must have in its thought and action to have used it."""
 

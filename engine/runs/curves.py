@@ -28,7 +28,7 @@ AVERAGED = 5
 COURSE = 240
 """The most values of a course."""
 HIGHEST = 1e150
-"""Values from here on, which no run has, are left out: their sums and squares are not finite."""
+"""Values from here on are left out: their sums and squares are not finite, and no run has them."""
 LONGEST = 10
 """The most characters of a value."""
 

@@ -349,7 +349,7 @@ def _check_folder(path: Path) -> None:
     try:
         kept_path(path)
         found = path.stat()
-    except BadPath as error:  # libraries refuse such a name one by one, in the middle of their work
+    except BadPath as error:  # else a library refuses such a name in the middle of its work
         raise NotARun(str(error)) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotARun(f"there is no run at {path}: no such folder") from error

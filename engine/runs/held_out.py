@@ -106,8 +106,8 @@ def _read(run: Run, places: Mapping[int, _Place]) -> dict[int, Measured]:
 
 
 def _config(run: Run) -> Config:
-    """The settings of the last start, from the log: config.toml may have been edited or damaged since. Those of config.toml
-    where the log has none that can be read."""
+    """The settings of the last start, from the log, since config.toml may have been edited or damaged later; the settings of
+    config.toml where the log has none that can be read."""
     settings = last_settings(run)
     with suppress(ConfigError):
         if settings is not None:

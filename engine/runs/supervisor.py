@@ -236,8 +236,9 @@ def taken(run: Run, command: int, seconds: float = TAKEN_SECONDS) -> str:
 
 
 def _reached(run: Run, command: int, seconds: float = TAKEN_SECONDS) -> bool:
-    """Wait until the engine has taken a command, for `seconds`, or `EXIT_SECONDS` for a process that exits: a killed one
-    holds the lock until its memory is freed. False where it ended without the command, which is taken back."""
+    """Wait until the engine has taken a command, at most `seconds`; at most `EXIT_SECONDS` for a process that exits, since a
+    killed process holds the lock until its memory is freed. False if the engine ended without the command, which is then
+    withdrawn."""
     began = time.monotonic()
     while run.waits(command):
         engine = engine_of(run.path)

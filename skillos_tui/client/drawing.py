@@ -37,7 +37,7 @@ def working_folder() -> Path:
 
 
 def write_chart(name: str, title: str, series: Sequence[Series], steps: range) -> Path:
-    """Write the chart to a new file; its ending says which kind. Raises `CannotDraw`, and then there is no new file."""
+    """Write the chart to a new file; its ending says which kind. Raises `CannotDraw`, and leaves no new file then."""
     path = user_path(name.strip())
     content = picture(path.name, title, series, steps)
     try:

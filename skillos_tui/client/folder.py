@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WATCH_MS = 100
 """How often edits by hand are looked for; see `engine.skills.repo.watch` for what that costs."""
 MARK_SECONDS = 1.0
-"""How often history and pins are looked at, which the watch of the skills leaves out."""
+"""How often history and pins are read, which the watch of the skills leaves out."""
 
 
 async def follow_folder(root: Path, changed: Callable[[], Awaitable[object]]) -> None:
@@ -44,7 +44,7 @@ def _files(root: Path) -> AsyncGenerator[Changes, None]:
 
 
 async def _marks(root: Path) -> AsyncGenerator[None, None]:
-    """Yield whenever the newest commit or the pins of a folder are others."""
+    """Yield after each change of the newest commit or of the pins of a folder."""
     known = await asyncio.to_thread(_mark, root)
     while True:
         await asyncio.sleep(MARK_SECONDS)

@@ -40,7 +40,7 @@ from skillos_tui.model.shelf import (
 MAX_LOG = 1_000
 """Commits that are listed."""
 MAX_FILES = 1_000
-"""Files of one commit whose changes are shown."""
+"""The most files of one commit whose changes are shown."""
 
 
 class ShelfError(SkillosError):

@@ -51,6 +51,7 @@ class Tail:
         self.job = job
         self._post = post
         self._posting = threading.Lock()
+        self._listing = threading.Lock()
         self._last = 0
         """The id of the last event that was posted."""
 
@@ -156,6 +157,10 @@ class Tail:
     def post_repo(self, before: int = NOT_READ) -> int:
         """Post the names of the repository's skills if its folder has changed since `before`; returns the folder's time of
         change in ns, or `GONE` or `BROKEN`."""
+        with self._listing:  # several threads call this, and no older list is posted after a newer one
+            return self._post_repo(before)
+
+    def _post_repo(self, before: int) -> int:
         run = self.run
         try:
             changed = run.repo_path.stat().st_mtime_ns

@@ -277,13 +277,13 @@ def _notice(view: RunView, event: Notice) -> set[Part]:
 
 
 def _unreadable(view: RunView, event: Unreadable) -> set[Part]:
-    """Something in the log that cannot be shown; the same is said once."""
+    """Show that something in the log cannot be read; the same is shown once."""
     why = f"an event of the log cannot be read ({event.kind}: {event.why}); `skillos-engine verify` names each"
     return damaged(view, why)
 
 
 def damaged(view: RunView, why: str) -> set[Part]:
-    """Something of the run cannot be read; the same is said once."""
+    """Show that something of the run cannot be read; the same is shown once."""
     said = Notice("warning", why)
     if said in view.damage:
         return set()
@@ -292,7 +292,7 @@ def damaged(view: RunView, why: str) -> set[Part]:
 
 
 def notice(view: RunView, level: Literal["warning", "error"], message: str) -> set[Part]:
-    """Something that this program remarks about the run, as a notice of the log."""
+    """Show a remark of this program on the run, as if it were a notice of the log."""
     return _notice(view, Notice(level, message))
 
 

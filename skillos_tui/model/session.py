@@ -31,9 +31,9 @@ def text_key(edit: str) -> str:
     return f"text of {edit}"
 
 
-def left_key(edit: str) -> str:
-    """What is kept under this is where an editor left something of a text for an edit when the terminal was cut."""
-    return f"left of {edit}"
+def leftover_key(edit: str) -> str:
+    """What is kept under this is the file that an editor left of a text for this edit when the terminal was cut."""
+    return f"leftover of {edit}"
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from engine.core.position import place_of as place_of
 from engine.core.position import spot_of as spot_of
 
 SHOWN = "shown="
-"""On the Rollouts screen, before the name of a skill: the rollouts in which it was shown."""
+"""Before the name of a skill, a place on the Rollouts screen: the rollouts in which the skill was shown."""
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -52,8 +52,8 @@ def bars(values: Values, total: int, width: int, low: float, high: float) -> str
 
 
 def bars_over(points: Mapping[int, float | None], steps: range, width: int, low: float, high: float) -> str:
-    """Bars of values by step, each at the place of its step among `steps`, so that those of several runs compare. A step
-    without a value leaves its place free."""
+    """Bars of values by step, each at the place of its step among `steps`, so that the bars of several runs can be
+    compared. A column without a step is blank, one without a measured value has a dot."""
     places: dict[int, list[float | None]] = {}
     for step, value in sorted(points.items()):
         places.setdefault(round((step - steps.start) * (width - 1) / max(1, len(steps) - 1)), []).append(value)

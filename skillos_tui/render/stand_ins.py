@@ -1,4 +1,4 @@
-"""Characters that a field of text cannot show, as others that it can show, so that a text comes back exactly as it was.
+"""Stand-ins for the characters that a field of text cannot show; the text comes back from the field exactly as it was.
 
     stand_ins = StandIns(text)
     field = TextField(stand_ins.shown(text))       # "␛" for an escape character, "⠁" for one that reverses the direction
@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from skillos_tui.render.text import is_hidden
 
 POOL = (*range(0x2801, 0x2900), *range(0x1400, 0x1680), *range(0x2500, 0x2800))
-"""The characters of which the stand-ins are taken: patterns of dots, then letters and signs that skills hardly have."""
+"""The characters that stand-ins are taken from: patterns of dots, then letters and signs that skills hardly have."""
 LOST = "\ufffd"
 """What stands for the characters for which no stand-in is left."""
 MAX_NAMED = 6
@@ -48,13 +48,13 @@ class StandIns:
         return text.translate(self._shown)
 
     def written(self, text: str) -> str:
-        """The text of the field with the characters that it stands for."""
+        """The text of the field, each stand-in replaced by its character."""
         text = text.translate(self._written)
         return text.replace("\n", "\r\n") if self._crlf else text
 
     @property
     def legend(self) -> str:
-        """What the stand-ins stand for; "" where there are none."""
+        """Which stand-in stands for which character; "" where there are none."""
         pairs = [f"{to} {'' if at else 'stands '}for {char:04X}" for at, (char, to) in enumerate(self._shown.items())]
         more = len(pairs) - MAX_NAMED
         return ", ".join(pairs[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

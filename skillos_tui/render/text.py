@@ -57,7 +57,7 @@ def safe(text: str) -> str:
 
 
 def is_hidden(char: str) -> bool:
-    """Whether a terminal would obey this character, or a reader would not see it."""
+    """Whether a terminal would interpret this character instead of showing it, or a reader would not see it."""
     return not char.isprintable() or _UNSEEN.match(char) is not None
 
 

@@ -106,9 +106,10 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         return cast("Workbench", self.app)
 
     def fit(self, app: App[Any]) -> None:
-        """Take the classes of the terminal's size now: Textual adds them after the first paint, and styles all again."""
-        breakpoints = ((app.size.width, app.HORIZONTAL_BREAKPOINTS), (app.size.height, app.VERTICAL_BREAKPOINTS))
-        for extent, classes in breakpoints:
+        """Add the classes of the terminal's size now: Textual adds them after the first paint, and styles all again."""
+        across = app.HORIZONTAL_BREAKPOINTS if self.HORIZONTAL_BREAKPOINTS is None else self.HORIZONTAL_BREAKPOINTS
+        down = app.VERTICAL_BREAKPOINTS if self.VERTICAL_BREAKPOINTS is None else self.VERTICAL_BREAKPOINTS
+        for extent, classes in ((app.size.width, across), (app.size.height, down)):
             reached = [name for least, name in classes or () if extent >= least]
             self.add_class(*reached[-1:], update=False)
 
@@ -315,7 +316,7 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         self._copy()
 
     def action_copy_text(self) -> None:
-        """Copy, as ctrl+c does for Textual; a person who wanted to leave is told how."""
+        """Copy, by Textual's own ctrl+c; a person who wanted to leave is shown the key that leaves."""
         self._copy("" if self.get_selected_text() else f"; {self.workbench.key_of('app.leave')} leaves the workbench")
 
     def _copy(self, also: str = "") -> None:

@@ -50,11 +50,11 @@ PRINTED = {shown: name for name, shown in PRINTED_KEYS.items() if not shown.isas
 """Names of keys by what is printed on them."""
 NAMED = frozenset(key.value for key in Keys if not key.value.startswith("<")) | frozenset(KEY_ALIASES)
 SENT_AS = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+left_square_bracket": "esc", "ctrl+h": "backspace"}
-"""Keys for which terminals send another one, by that one."""
+"""Keys that terminals send as another key, and that key."""
 SENT_ALSO_AS = {"ctrl+space": "ctrl+space,ctrl+at"}
-"""Keys that terminals name in several ways."""
+"""Keys that have several names, since terminals send them in several ways."""
 FIXED = {"ctrl+c": "copies what is selected, and in a text field", "ctrl+q": "leaves the workbench, also from a dialog"}
-"""Keys that cannot be chosen, by what they do."""
+"""Keys that cannot be chosen, and what they do."""
 
 
 class KeysError(SkillosError):

@@ -26,8 +26,8 @@ Cell = tuple[str, str]
 Style = tuple[frozenset[str], str, str]
 """Attributes, foreground and background, as SGR parameters."""
 
-OBEYED = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
-"""Control characters, and those that change the direction of the text around them. Panes show them as something else; a
+CONTROL = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+"""Control characters, and those that change the direction of the text around them. Panes replace them by visible ones; a
 field of Textual does not."""
 UNKNOWN: Cell = ("", "?")
 SAME_RUN = 6
@@ -245,10 +245,10 @@ _SEEN_IN_BLANKS = frozenset({"4", "7", "9", "21", "51", "52", "53"})
 
 
 def _cells(text: str, style: str) -> list[Cell]:
-    """One cell for each column that the text takes. Characters that a terminal obeys take none, and are left out."""
+    """One cell for each column that the text takes. Control characters take none, and are left out."""
     blank = (" ", _blank(style))
     if not text.isprintable():
-        text = re.sub(OBEYED, "", text)
+        text = re.sub(CONTROL, "", text)
     if text.isascii():
         return [blank if char == " " else (char, style) for char in text]
     cells: list[Cell] = []

@@ -1,5 +1,5 @@
-"""Whether the workbench can be shown on this terminal, and errors that are said without it. Loads little, so that a refusal
-is immediate.
+"""Whether the workbench can be shown on this terminal, and errors that are printed without it. Loads little, so that a
+refusal is immediate.
 
     problem = trouble()                 # why the workbench cannot be shown here, "" if it can
     say_error(f"skillos-tui: {problem}")
@@ -36,7 +36,7 @@ def trouble() -> str:
 
 
 def few_colours() -> bool:
-    """Whether the terminal is taken for one of 16 colours, to which Rich then reduces all others."""
+    """Whether Rich takes the terminal for one of 16 colours, to which it reduces all others."""
     from rich.console import Console
 
     return Console(force_terminal=True).color_system == "standard"

@@ -153,7 +153,7 @@ class TerminalDriver(LinuxDriver):
         wake, self._wake = self._wake, None
         os.write(wake[1], b"x")
         if self._key_thread is not None:
-            self._key_thread.join()  # it starts the reader: a program that ends at once is not there yet
+            self._key_thread.join()  # it starts the reader, perhaps only now
         if self._reader is not None:
             self._reader.join()
         self._read_last_replies()

@@ -35,13 +35,13 @@ _ODD = re.compile(r"[^a-z0-9-]+")
 
 
 class EditorError(SkillosError):
-    """The editor could not be used; the message says why, and names `left`: the file that it wrote or the folder with what
-    else it left, such as a swap file. `text` is what it wrote, None where it wrote nothing or no text."""
+    """The editor could not be used; the message says why, and names `leftover`: the file that it wrote, or the folder with
+    other files of it, such as a swap file. `text` is what it wrote, None where it wrote nothing or no text."""
 
-    def __init__(self, why: str, left: Path | None = None, text: str | None = None) -> None:
-        where = f"; what you wrote is in {left}" if left is not None else ""
+    def __init__(self, why: str, leftover: Path | None = None, text: str | None = None) -> None:
+        where = f"; what you wrote is in {leftover}" if leftover is not None else ""
         super().__init__(f"{why}{where}")
-        self.left = left
+        self.leftover = leftover
         self.text = text
 
 
@@ -70,15 +70,15 @@ async def edit_text(app: TerminalApp[str], command: Sequence[str], name: str, te
         file = await asyncio.to_thread(_new_file, name, given)
     except OSError as error:
         raise EditorError(f"no file could be made for the editor: {error.strerror}") from error
-    left: Path | None = None
+    leftover: Path | None = None
     try:
         await _edit(app, command, file)
         return (await asyncio.to_thread(file.read_bytes)).decode("utf-8")
     except (EditorError, OSError, UnicodeDecodeError) as error:
-        left, written = await asyncio.to_thread(_left, file, given)
-        raise EditorError(_why(error, command[0]), left, written) from error
+        leftover, written = await asyncio.to_thread(_leftover, file, given)
+        raise EditorError(_why(error, command[0]), leftover, written) from error
     finally:
-        if left is None:
+        if leftover is None:
             await asyncio.to_thread(shutil.rmtree, file.parent, ignore_errors=True)
 
 
@@ -130,9 +130,9 @@ def _new_file(name: str, data: bytes) -> Path:
     return file
 
 
-def _left(file: Path, given: bytes) -> tuple[Path | None, str | None]:
-    """Where there is something that the editor wrote, and the text: the file if it has another content than at first, else
-    its folder if other files are in it, as an editor leaves them that was killed."""
+def _leftover(file: Path, given: bytes) -> tuple[Path | None, str | None]:
+    """The place and the text of what the editor wrote: the file if its content has changed, else its folder if other files
+    are in it, as an editor that was killed leaves them."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -140,7 +140,10 @@ def _left(file: Path, given: bytes) -> tuple[Path | None, str | None]:
     except OSError:
         return file, None
     if data == given:
-        others = any(other != file for other in file.parent.iterdir())
+        try:
+            others = any(other != file for other in file.parent.iterdir())
+        except OSError:  # the folder is gone too
+            others = False
         return file.parent if others else None, None
     try:
         return file, data.decode("utf-8")

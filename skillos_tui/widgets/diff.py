@@ -201,7 +201,7 @@ class DiffRows(Sequence[Spans]):
         self._kinds: tuple[list[Kind], list[Kind]] | None = None
 
     def chosen(self, left: frozenset[int], cursor: int) -> DiffRows:
-        """The same rows with these hunks left and the cursor on this one; only what that changes is drawn again."""
+        """The same rows with these hunks left out and this hunk under the cursor; only rows that change are drawn again."""
         made = copy(self)
         made.left, made.cursor = left, cursor
         other = self.left ^ left
@@ -347,7 +347,7 @@ class DiffRows(Sequence[Spans]):
 
 
 def _empty(change: Change) -> str:
-    """What a change without a line does."""
+    """What is said of a change that has no line."""
     if change.before == change.after:
         return "The text is the same before and after: it is empty."
     return "The new file is empty." if change.before is None else "The file that is removed is empty."

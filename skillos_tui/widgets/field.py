@@ -77,7 +77,7 @@ class ExactField(TextField):
         return self.stand_ins.written(self.text)
 
     def edit(self, edit: Edit) -> EditResult:
-        """What is pasted may have hidden characters too; its line ends are those of the field."""
+        """Replace hidden characters in what is typed or pasted, and give it the line ends of the field."""
         edit.text = self.stand_ins.shown(edit.text.replace("\r\n", "\n").replace("\r", "\n"))
         return super().edit(edit)
 

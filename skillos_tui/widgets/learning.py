@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOT_MEASURED = "n/m"
 QUESTION = "Does it learn?"
 COURSE, SHORT_COURSE = 12, 6
-"""The most cells of the course; where space is short."""
+"""The most cells of the course, and the most where space is short."""
 SIGNS = {"better": "good:▲ ", "worse": "bad:▼ ", "no change shown": "warn:≈ ", "not measured": "warn:? "}
 LEGEND = (
     (

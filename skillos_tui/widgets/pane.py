@@ -61,7 +61,7 @@ class Pane(Widget, can_focus=True):
     BINDINGS = bindings(PANE_KEYS)
     ALLOW_SELECT = True
     CAN_FREEZE: ClassVar[bool] = True
-    """False where no border could say that it is frozen."""
+    """False for a pane without a border, whose title says that a pane is frozen."""
     follow = False
     words = True
 

@@ -76,7 +76,7 @@ class ReviewQueue(ListPane):
         """The skills whose older versions are shown: those unfolded, and that of an older one under the cursor."""
         self._order: list[str] = []
         self._aside = ""
-        """The edit that was under the cursor before a filter that nothing fits."""
+        """The edit that was under the cursor before a filter that admits none."""
 
     # What it shows
 

@@ -42,8 +42,8 @@ LEGEND = (
 class Facts:
     """What is known of an edit. `where` is its position in short, `draft` a reason for a veto that was written and not sent,
     `unsent` what a person wants changed, `unchecked` what is to be known of their text where the findings are not of it.
-    `background` is None while it is read, `results` what a decision will do, `left` the place where an editor left something
-    when the terminal was cut."""
+    `background` is None while it is read, `results` what a decision will do, `leftover` the file that an editor left when
+    the terminal was cut."""
 
     edit: Edit
     where: str
@@ -52,7 +52,7 @@ class Facts:
     unchecked: str = ""
     background: Background | None = None
     results: Sequence[str] = field(default_factory=tuple)
-    left: str = ""
+    leftover: str = ""
 
 
 class WhyPane(ListPane):
@@ -111,8 +111,8 @@ def reasons(facts: Facts) -> list[Item]:
     items: list[Item] = []
     if facts.draft.strip():
         items.append(_text("not sent  ", f"warn:{facts.draft.strip()}"))
-    if facts.left:
-        items.append(_text("editor    ", f"warn:the terminal was cut; what you wrote is in {facts.left}"))
+    if facts.leftover:
+        items.append(_text("editor    ", f"warn:the terminal was cut; what you wrote is in {facts.leftover}"))
     if facts.unsent:
         items.append(_text("approving ", f"warn:{facts.unsent}"))
     if edit.decision is not None:

@@ -87,8 +87,8 @@ def test_a_run_that_is_resumed_while_its_engine_exits_gets_another_one(
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3])
-def test_a_run_whose_engine_dies_before_it_hears_of_the_resume_gets_another_one(run: Run, seconds: float) -> None:
-    """A killed process with much memory holds its lock for a while: what is sent to it then reaches nobody."""
+def test_a_run_whose_engine_dies_before_it_takes_the_resume_gets_another_one(run: Run, seconds: float) -> None:
+    """A killed process with much memory holds its lock for a while, and takes no command then."""
     engine = spawn(run, "wait")
     killer = threading.Timer(seconds, engine.kill)
     killer.start()

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
 from skillos_tui.model.session import Session
+from skillos_tui.model.target import Target
 from skillos_tui.themes import Themes
 
 
@@ -51,6 +52,14 @@ async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: fl
         if wanted() if callable(wanted) else wanted in on_screen(pilot):
             return
     raise AssertionError(f"waited {seconds:g} s for {wanted!r}; the screen:\n{on_screen(pilot)}")
+
+
+async def go(pilot: Pilot[str], screen: str) -> None:
+    """Open a screen of an open run, or Home, and return when it is shown."""
+    assert isinstance(pilot.app, SkillosApp)
+    await until(pilot, "r_task")
+    await pilot.app.go(Target(screen))
+    await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
 
 
 def at_once(pilot: Pilot[str], *keys: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 import tracemalloc
 from pathlib import Path
@@ -65,6 +67,7 @@ def test_hostile_text_cannot_leave_its_sequence() -> None:
         ("bell = true\nbelll = true", "line 2: there is no 'belll'; there are bell, notify, command"),
         ("# mine\n\ncommand = 'a \"b'", "line 3: the command cannot be split into words"),
         ("command = ['a']", "line 1: command is a text"),
+        ("command = ' '", "line 1: the command has no word"),
         ("[bell]\nsound = 1", "line 1: bell is true or false"),
         ("[", "line 1: "),
         ("\x00", "line 1: "),
@@ -93,10 +96,13 @@ def test_the_command_gets_the_text_as_one_argument_and_its_failure_is_named(tmp_
             run_command(command, "x")
 
 
-def test_what_a_command_starts_in_the_background_is_not_waited_for() -> None:
-    begun = time.monotonic()
-    run_command("sh -c 'sleep 60 &'", "x")
-    assert time.monotonic() - begun < 20
+def test_what_a_command_starts_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
+    script = tmp_path / "begins.sh"
+    script.write_text(f"sleep 300 & echo $! > {tmp_path}/child\n")
+    run_command(f"sh {script}", "x")
+    child = int((tmp_path / "child").read_text())
+    assert is_alive(child)
+    os.kill(child, signal.SIGKILL)
 
 
 def test_what_a_command_writes_is_not_kept_but_for_the_reason_of_its_failure(tmp_path: Path) -> None:
@@ -111,11 +117,13 @@ def test_what_a_command_writes_is_not_kept_but_for_the_reason_of_its_failure(tmp
 
 
 def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "COMMAND_SECONDS", 0.5)
-    script = tmp_path / "hangs.sh"
+    script, seconds = tmp_path / "hangs.sh", 0.5
     script.write_text(f"sleep 300 & echo $! > {tmp_path}/child; wait\n")
-    with pytest.raises(AttentionError, match=r"did not end within 0\.5 s: sh .*hangs\.sh"):
-        run_command(f"sh {script}", "x")
+    while not (tmp_path / "child").exists():  # a loaded machine may need longer to begin
+        monkeypatch.setattr(attention, "COMMAND_SECONDS", seconds)
+        with pytest.raises(AttentionError, match=rf"did not end within {seconds:g} s: sh .*hangs\.sh"):
+            run_command(f"sh {script}", "x")
+        seconds *= 2
     child = int((tmp_path / "child").read_text())
     deadline = time.monotonic() + 20
     while is_alive(child):
@@ -148,19 +156,18 @@ async def test_a_live_edit_runs_the_command_and_one_of_the_past_does_not(tmp_pat
 def test_a_command_that_hangs_does_not_keep_the_workbench_from_ending(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", state="running")
     script = tmp_path / "hangs.sh"
-    script.write_text(f"echo $$ > {tmp_path}/called\nexec sleep 20\n")
+    script.write_text(f"echo $$ > {tmp_path}/begun\nmv {tmp_path}/begun {tmp_path}/called\nexec sleep 300\n")
     (tmp_path / "config" / "skillos-tui").mkdir(parents=True)
     (tmp_path / "config" / "skillos-tui" / FILE).write_text(f'command = "sh {script}"')
     home = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     with Terminal(str(run.path), "--theme", "dark", environment=home) as terminal:
-        terminal.until("interrupted")  # the engine was looked at
-        terminal.quiet(1.0)
+        terminal.until("interrupted")  # its engine has been looked for: from here on what is new calls
         run.append(StateChanged("finished"))
         terminal.until(lambda: (tmp_path / "called").exists())
-        begun = time.monotonic()
+        command = int((tmp_path / "called").read_text())
         terminal.press(b"q")
-        assert terminal.wait() == 0
-        assert time.monotonic() - begun < 12
+        assert terminal.wait() == 0 and is_alive(command)
+        os.kill(command, signal.SIGKILL)
 
 
 async def test_on_home_each_run_of_the_list_calls(tmp_path: Path) -> None:
@@ -198,8 +205,7 @@ def test_a_list_of_runs_calls_for_edits_once_until_none_waits(tmp_path: Path) ->
 def test_the_terminal_gets_bell_and_notification(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", state="running")
     with Terminal(str(run.path), "--theme", "dark", environment={"TMUX": ""}) as terminal:
-        terminal.until("interrupted")  # the engine was looked at
-        terminal.quiet(1.0)
+        terminal.until("interrupted")  # its engine has been looked for: from here on what is new calls
         run.append(StateChanged("finished"))
         terminal.until("finished")
         terminal.until(lambda: b"\x07\x1b]9;SkillOS: the run has finished\x07" in terminal.output)

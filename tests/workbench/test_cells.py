@@ -136,7 +136,7 @@ def test_a_frame_that_was_made_for_another_size_is_cut() -> None:
     shown.take(cells.changes(9999))
 
 
-def test_what_a_terminal_would_obey_is_not_sent() -> None:
+def test_control_characters_are_not_sent() -> None:
     cells, terminal = Cells(), Shown(20, 1)
     cells.resize(20, 1)
     put(cells, 0, 0, strip("a\x1b[2Jb\x1b]0;t\x07c\x9bm\u202ed"), strip("日\x1b\u200e."))

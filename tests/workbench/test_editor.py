@@ -17,6 +17,7 @@ SCRIPTS = {
     "no program": (0o755, "\x7fELF no program"),
     "not executable": (0o644, "#!/bin/sh\n"),
     "killed": (0o755, "#!/bin/sh\nkill -9 $$\n"),
+    "no folder": (0o755, '#!/bin/sh\nrm -r "$(dirname "$2")"\n'),
 }
 
 
@@ -27,6 +28,7 @@ SCRIPTS = {
         pytest.param("no program", "cannot be started: Exec format error", marks=pytest.mark.slow),
         pytest.param("not executable", "cannot be started: Permission denied", marks=pytest.mark.slow),
         ("killed", "ended with signal SIGKILL, so nothing is changed"),
+        ("no folder", "my-ed left no file; E opens the text here."),
     ],
 )
 def test_the_screen_comes_back_with_the_reason(tmp_path: Path, kind: str, said: str) -> None:
@@ -95,6 +97,9 @@ def test_what_an_editor_leaves_when_the_terminal_is_cut_is_found_again(
     assert bool(found) == left
     with Terminal(str(run.path), environment=environment) as terminal:
         terminal.until("insert · find-", 60)
+        for present, said in ((left, "terminal was cut"), (own, "your text, not approved yet")):
+            if present:
+                terminal.until(said)
         terminal.quiet(1)
         assert ("terminal was cut" in terminal.text) == left
         assert ("your text, not approved yet" in terminal.text) == own

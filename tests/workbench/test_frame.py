@@ -20,7 +20,7 @@ from skillos_tui.themes import Themes
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import SUCCEEDED, PositionId, episode, record_training
-from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+from tests.workbench.stage import at_once, go, on_screen, screen_lines, until, workbench
 
 
 @pytest.fixture
@@ -86,9 +86,7 @@ async def test_a_frozen_list_counts_new_items_and_what_keys_decide_on_cannot_be_
 async def test_what_is_frozen_says_so_and_what_cannot_say_it_is_not_frozen(tmp_path: Path, screen: str) -> None:
     run = record_training(tmp_path / "run", steps=2)
     async with workbench(run.path, folder=tmp_path) as pilot:
-        await until(pilot, "r_task")
-        await pilot.app.go(Target(screen))
-        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        await go(pilot, screen)
         for name in pilot.app.screen.PANES:
             pane = pilot.app.screen.query_one(f"#{name}", Pane)
             if not pane.has_class("-empty"):
@@ -312,9 +310,7 @@ def test_tmux_takes_what_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 async def test_every_pane_of_every_screen_can_be_copied(tmp_path: Path, screen: str) -> None:
     run = record_training(tmp_path / "run", steps=2)
     async with workbench(run.path, folder=tmp_path) as pilot:
-        await until(pilot, "r_task")
-        await pilot.app.go(Target(screen))
-        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        await go(pilot, screen)
         await pilot.pause(0.3)
         for pane in pilot.app.screen.PANES:
             if not pilot.app.screen.query_one(f"#{pane}").has_class("-empty"):
@@ -341,4 +337,5 @@ async def test_the_list_of_home_is_not_frozen_and_a_pane_without_a_title_can_be(
         await until(pilot, "cannot be frozen")
         for frozen in (True, False):
             current(pilot).freeze(frozen)
+            await pilot.pause()
             assert current(pilot).frozen == frozen

@@ -179,10 +179,3 @@ async def test_a_kind_of_run_that_a_package_adds_starts_by_its_shortcut(
         (name,) = names(engines)
         with Run.open(engines / name) as run:
             assert run.kind == "rehearse" and run.config.profile == "pocket"
-
-
-async def test_home_cannot_be_frozen_and_says_why(tmp_path: Path) -> None:
-    async with workbench(folder=tmp_path / "runs") as pilot:
-        await until(pilot, "Live curation")
-        await pilot.press("f")
-        assert "cannot be frozen" in on_screen(pilot)

@@ -135,12 +135,3 @@ async def test_the_item_under_the_cursor_stays_in_view_when_the_pane_gets_lower(
         pane.styles.height = 6
         await until(pilot, lambda: pane.size.height == 6)
         assert pane.top == 100
-
-
-async def test_a_pane_without_a_title_can_be_frozen(tmp_path: Path) -> None:
-    async with workbench(folder=tmp_path / "runs") as pilot:
-        pane = await staged(pilot)
-        pane.freeze(True)
-        await pilot.pause()
-        pane.freeze(False)
-        assert not pane.frozen

@@ -13,7 +13,7 @@ from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from skillos_tui.client.runs import Comparison, Course, RunReader, discard, restore
-from skillos_tui.model.session import Session
+from skillos_tui.model.session import FILE, Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
 from skillos_tui.screens.runs.report import ReportPane
@@ -286,7 +286,8 @@ async def test_a_run_whose_name_is_not_utf8_is_named_and_breaks_nothing(tmp_path
         await until(pilot, "is not UTF-8, and a run keeps its paths as text; rename it")
         await pilot.press("j", "k", "enter")
         await until(pilot, "This run cannot be read")
-        await seconds(pilot, 1.5)  # the place is written once a second
+        kept = tmp_path / "state" / FILE
+        await until(pilot, lambda: kept.exists() and r"bad\udcffname" in kept.read_text())
         await pilot.press("d")
         await until(pilot, "to the trash?")
         await pilot.press("y")

@@ -25,7 +25,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.registry import SCREENS, make_screen
 from tests.workbench.recording import create, record_training, step_events
 from tests.workbench.reviewing import title
-from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+from tests.workbench.stage import at_once, go, on_screen, screen_lines, until, workbench
 
 PACKAGE = """
 from textual.app import ComposeResult
@@ -85,9 +85,17 @@ def test_the_registry_loads_no_screen() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("size", "classes"), [((120, 40), {"-wide", "-high"}), ((60, 17), {"-narrow", "-low"})])
+@pytest.mark.parametrize(
+    ("key", "size", "classes"),
+    [
+        ("5", (120, 40), {"-wide", "-high"}),
+        ("5", (60, 17), {"-narrow", "-low"}),
+        ("4", (200, 60), {"-beside", "-high"}),
+        ("2", (200, 60), {"-wide", "-tall"}),
+    ],
+)
 async def test_a_screen_is_styled_once_when_it_is_opened(
-    size: tuple[int, int], classes: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key: str, size: tuple[int, int], classes: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its widgets when they are mounted; the current pane and its column again when it is marked and gets the focus."""
     styled: Counter[DOMNode] = Counter()
@@ -103,8 +111,8 @@ async def test_a_screen_is_styled_once_when_it_is_opened(
     async with workbench(run.path, size=size) as pilot:
         await until(pilot, "step 1")
         monkeypatch.setattr(Stylesheet, "apply", count)
-        await pilot.press("5")
-        await until(pilot, "Rewards")
+        await pilot.press(key)
+        await until(pilot, lambda: pilot.app.shown_screen != "live")  # type: ignore[attr-defined]
         widgets = [node for node in styled if isinstance(node, Widget) and node.screen is pilot.app.screen]
         marked = [node for node in widgets if any(each.has_class("-current") for each in node.ancestors_with_self)]
         assert 0 < len(marked) < len(widgets)
@@ -147,9 +155,7 @@ async def test_the_palette_lists_every_screen(added: None, tmp_path: Path) -> No
 async def test_the_palette_has_every_action_of_the_screen_and_of_all_its_panes(tmp_path: Path, screen: str) -> None:
     run = record_training(tmp_path / "run", steps=2)
     async with workbench(run.path, folder=tmp_path) as pilot:
-        await until(pilot, "r_task")
-        await pilot.app.go(Target(screen))
-        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        await go(pilot, screen)
         shown = pilot.app.screen
         told = [command.help for command in pilot.app.get_system_commands(shown)]
         panes = [pane for name in shown.PANES if not (pane := shown.query_one(f"#{name}")).has_class("-empty")]

@@ -1,4 +1,4 @@
-"""A field of text shows every character, sends none that a terminal obeys, and gives the text back exactly."""
+"""A field of text shows every character, sends no control character, and gives the text back exactly."""
 
 from __future__ import annotations
 

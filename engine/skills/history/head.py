@@ -1,9 +1,9 @@
-"""The newest commit of a folder, as a mark that changes with it: whoever commits, checks out or resets there.
+"""A mark of the newest commit of a folder: each commit, checkout and reset changes it, also one by the command git.
 
     head_mark(root) != before
 
-Two small files are read, since a commit of what is on the disk already changes no other file of the folder. Imports no git
-library.
+Two small files of git are read: a commit of files that are on the disk already changes no file of a skill. This module
+imports no git library.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ import os
 import re
 from pathlib import Path
 
+from engine.core.files import open_regular
+
 OWN = ".git"
+"""The git directory of a folder, unless the folder is inside another repository."""
 FOLDER = ".skillos"
+"""What the workbench and the engine keep beside the skills of a folder."""
 APART = f"{FOLDER}/history"
+"""The git directory of a folder that is inside another repository."""
 MAX_BYTES = 4_096
+"""How much of a file is read; HEAD and references are shorter."""
 
 _REFERENCE = re.compile(rb"ref: (refs/[^\0\r\n]+)")
 
 
 def head_mark(root: Path) -> tuple[object, ...]:
-    """What is another value after the newest commit has changed, in either place that a history can have."""
+    """A value that differs after the newest commit has changed, in whichever of the two places the history is."""
     return tuple(part for inside in (APART, OWN) for part in _mark(root / inside))
 
 
@@ -37,12 +43,7 @@ def _mark(git: Path) -> tuple[object, ...]:
 def _read(path: Path) -> tuple[bytes, int]:
     """The first bytes of a file and when it was written; (b"", 0) where it cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        with open_regular(path) as file:
+            return file.read(MAX_BYTES), os.fstat(file.fileno()).st_mtime_ns
+    except (OSError, ValueError):  # a name in HEAD that no file can have is a ValueError
         return b"", 0
-    try:
-        return os.read(descriptor, MAX_BYTES), os.fstat(descriptor).st_mtime_ns
-    except OSError:
-        return b"", 0
-    finally:
-        os.close(descriptor)

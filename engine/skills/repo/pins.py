@@ -56,7 +56,7 @@ def pins(root: Path) -> dict[str, Pin]:
 
 
 def pins_mark(root: Path) -> int:
-    """What is another value after the pins have changed: when the file was written, 0 where there is none."""
+    """A value that differs after the pins have changed: when the file was written, 0 where there is none."""
     try:
         return (root / FOLDER / FILE).lstat().st_mtime_ns
     except OSError:
@@ -74,8 +74,8 @@ def unpin(root: Path, name: str) -> None:
 
 
 def pin_renamed(root: Path, old: str, new: str) -> None:
-    """Pin the skill `new` too if `old` is pinned, whose new name it is. Where the pins cannot be read nothing is done, since
-    no policy decides then. Raises `PinsError` where they cannot be written."""
+    """Pin the skill `new` too if `old`, its former name, is pinned. Does nothing where the pins cannot be read: no policy
+    decides then. Raises `PinsError` where they cannot be written."""
     try:
         known = old in pins(root)
     except PinsError:

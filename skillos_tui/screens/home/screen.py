@@ -86,7 +86,7 @@ class HomeScreen(FullScreen):
                 await self.action_start(name)
 
     def on_screen_suspend(self) -> None:
-        """What happens while another screen than a dialog is shown calls nobody later."""
+        """Forget the runs when another screen than a dialog is shown: what happens meanwhile calls nobody later."""
         if not self.app.screen.is_modal:
             self._watch = None
 
@@ -112,7 +112,7 @@ class HomeScreen(FullScreen):
         elif isinstance(reply, StartRefused) and self._starting:
             self._starting = False
             self.answer(reply.why, "bad")
-            if len(reply.why) > self.size.width:  # the line shows only its beginning
+            if len(reply.why) > self.size.width:  # it takes several rows, or is cut
                 self.app.notify(safe(reply.why), severity="error", timeout=12, markup=False)
 
     def _call_a_person(self, found: RunsFound) -> None:

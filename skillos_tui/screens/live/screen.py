@@ -236,7 +236,7 @@ class LiveScreen(FullScreen):
         self._show_change()
 
     def on_click(self, event: events.Click) -> None:
-        """Dismiss the notice that was clicked, or fold the alarms, or unfold them."""
+        """Dismiss the notice that was clicked; fold or unfold the alarms that were clicked."""
         clicked, _ = self.get_widget_at(*event.screen_offset)
         if isinstance(clicked, NoticeBar):
             self.action_clear_notice()

@@ -20,7 +20,7 @@ from skillos_tui.client.messages import Answered, DecisionRefused, DecisionTaken
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.keyguard import PAUSE_SECONDS
 from skillos_tui.model.rest import Rest, rest_of
-from skillos_tui.model.session import left_key, text_key
+from skillos_tui.model.session import leftover_key, text_key
 from skillos_tui.model.working import Checked, Working
 from skillos_tui.render.text import safe
 from skillos_tui.screens.review.keys import action_of, commit_of, no_use
@@ -235,7 +235,7 @@ class ReviewScreen(Showing):
         """Say why the editor could not be used; where the terminal was cut, keep what it wrote for the next start."""
         if self.workbench.signal and self.workbench.path is not None:
             keep = partial(self.workbench.session.keep_draft, self.workbench.path)
-            keep(left_key(edit.id), str(error.left or ""))
+            keep(leftover_key(edit.id), str(error.leftover or ""))
             if error.text is not None and error.text != edit.after:
                 keep(text_key(edit.id), error.text)
             return

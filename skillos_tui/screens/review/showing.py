@@ -30,7 +30,7 @@ from skillos_tui.model.decisions import Decisions
 from skillos_tui.model.keyguard import Reading
 from skillos_tui.model.rest import rest_of
 from skillos_tui.model.review_filter import Filter
-from skillos_tui.model.session import left_key, text_key
+from skillos_tui.model.session import leftover_key, text_key
 from skillos_tui.model.target import Target, place_of
 from skillos_tui.model.view import Part
 from skillos_tui.model.working import Checked, Working
@@ -246,13 +246,13 @@ class Showing(FullScreen):
         return kept
 
     def want(self, edit: Edit, working: Working) -> None:
-        """Show what the person wants of this edit now, and keep a text of their own. With another text, or that which was
-        proposed, what an editor left before is not named any more."""
+        """Show what the person wants of this edit now, and keep a text of their own. A text in the place of the one
+        that an editor left ends the mention of that file; a choice of hunks does not."""
         self._working[edit.id] = edit.change, working
         if self.workbench.path is not None:
             self.workbench.session.keep_draft(self.workbench.path, text_key(edit.id), working.own or "")
             if not working.left:
-                self.workbench.session.keep_draft(self.workbench.path, left_key(edit.id), "")
+                self.workbench.session.keep_draft(self.workbench.path, leftover_key(edit.id), "")
         self._show_edit()
 
     def _fill(self, edit: Edit | None, working: Working) -> None:
@@ -311,8 +311,8 @@ class Showing(FullScreen):
             unsent = f"leaves out {len(working.left)} of {self.diff.hunks} hunks; {undo} takes them all"
         pinned = self._background is not None and self._background.pinned
         said = results(edit, view.settings.settings, view.kind, pinned=pinned) if edit.state in OPEN else ()
-        draft, left = self._draft(edit.id), self._draft(left_key(edit.id))
-        return Facts(shown, where, draft, unsent, unchecked, self._background, tuple(said), left)
+        draft, leftover = self._draft(edit.id), self._draft(leftover_key(edit.id))
+        return Facts(shown, where, draft, unsent, unchecked, self._background, tuple(said), leftover)
 
     def _draft(self, key: str) -> str:
         app = self.workbench

@@ -176,11 +176,11 @@ class RewardsScreen(FullScreen):
         chart.show(series, "Nothing of it was measured yet.")
 
     def _with_room(self, names: Sequence[str]) -> Sequence[str]:
-        """The first figures for which there is room, each of every run that is drawn."""
+        """The first figures that have room in the chart; each is drawn for every run."""
         return names[: max(1, len(SIGNS) // (1 + len(self.others)))]
 
     def _series(self, names: Sequence[str], among: Sequence[str]) -> list[Series]:
-        """The curves of these names, which are `among` those of the title: of this run, then of the others."""
+        """The curves of these figures, of this run first. Labels name the figure where several are chosen, `among`."""
         if not self.others:
             return [Series(name, self.curves[name].points, self.curves[name].unit) for name in names]
         path = self.workbench.path

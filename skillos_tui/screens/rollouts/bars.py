@@ -33,7 +33,7 @@ class RewardBars(Pane):
         """Another bar was chosen, or none."""
 
     class Entered(Message):
-        """The rollouts of the chosen bar are to be gone to."""
+        """The person goes to the rollouts of the chosen bar."""
 
     def __init__(self, title: str, *, id: str) -> None:
         super().__init__(title, id=id)

@@ -28,7 +28,7 @@ def place_of(compared: Compared) -> str:
 
 
 def pair_of(at: str) -> tuple[Spot, Spot] | None:
-    """The two rollouts of such a place; None for any other."""
+    """The two rollouts of the place of a comparison; None for any other place."""
     first, _, second = at.partition("|")
     a, b = spot_of(first), spot_of(second)
     return (a, b) if a is not None and b is not None else None

@@ -136,8 +136,8 @@ def _curves(name: str, what: str, labels: Sequence[str], courses: Sequence[Cours
     steps = range(min(due), max(due) + 1)
     scale = f", steps {steps[0]} to {steps[-1]}, {low:.2f} to {high:.2f}" if known else ""
     lines = [line(f"strong:{name}", f"muted:  {what}{scale}")]
+    cells = max(8, min(CURVE, width - NAME - FIGURES))
     for label, course in zip(labels, courses, strict=True):
         points = dict(zip(course.steps, course.values, strict=True))
-        cells = max(8, min(CURVE, width - NAME - FIGURES))
         lines.append(_drawn(fit(label, NAME), what, _known(course), bars_over(points, steps, cells, low, high)))
     return lines

@@ -42,7 +42,7 @@ HELP = "help: not measured (an evaluation of the same tasks with and without it 
 
 
 class Entered(Message):
-    """A person goes on to the pane of this name."""
+    """The person goes to the pane of this name."""
 
     def __init__(self, pane: str) -> None:
         super().__init__()
@@ -102,22 +102,26 @@ class SkillList(ListPane):
                 key = self.workbench.key_of("app.review")
                 why = f"No skill is in the run's repository yet. Each inserting edit that is approved ({key}) adds one."
             return [Item(line(f"muted:{why}"), whole=True)]
-        about, pinned, cells = self.about, self.names.pins, max(12, min(NAME_CELLS, width - 24))
-        if not self.by_folder:
-            return [
-                Item(partial(_skill_row, name, about.get(name), name in pinned, cells), name)
-                for name in self.names.names
-            ]
+        cells = max(12, min(NAME_CELLS, width - 24))
+        return (
+            self._tree(self.names, cells) if self.by_folder else [self._skill(name, cells) for name in self.names.names]
+        )
+
+    def _tree(self, names: Names, cells: int) -> list[Item]:
+        """The skills below a heading for each of their folders."""
         items: list[Item] = []
-        shown: tuple[str, ...] = ()
-        for folders, name in sorted((folders_of(self.names.places.get(each, "")), each) for each in self.names.names):
-            for depth in range(len(folders)):
-                if folders[: depth + 1] != shown[: depth + 1]:
-                    items.append(Item(line(f"heading:{'  ' * depth}{folders[depth]}/")))
-            shown = folders
-            row = partial(_skill_row, name, about.get(name), name in pinned, cells, 2 * len(folders))
-            items.append(Item(row, name))
+        above: tuple[str, ...] = ()
+        for folders, name in sorted((folders_of(names.places.get(each, "")), each) for each in names.names):
+            for depth, folder in enumerate(folders):
+                if folders[: depth + 1] != above[: depth + 1]:
+                    items.append(Item(line(f"heading:{'  ' * depth}{folder}/")))
+            above = folders
+            items.append(self._skill(name, cells, 2 * len(folders)))
         return items
+
+    def _skill(self, name: str, cells: int, indent: int = 0) -> Item:
+        pinned = self.names is not None and name in self.names.pins
+        return Item(partial(_skill_row, name, self.about.get(name), pinned, cells, indent), name)
 
     def _left(self) -> list[Item]:
         left = self.names.left_out if self.names else ()
@@ -157,7 +161,7 @@ class SkillPage(ListPane):
         self.pin: Pin | None = None
         self.used: Used | None = None
         self.place = ""
-        """The path of the skill's file, where it is another than its name says."""
+        """The path of the skill's file where the name of the skill does not give it."""
         self.run = ""
         """The open run's name; "" without a run."""
         self._lines: tuple[object, list[Line]] = (None, [])
@@ -278,7 +282,7 @@ class VersionList(ListPane):
 
     @property
     def places(self) -> Sequence[str]:
-        """What the cursor can be on, newest first: the ids of the commits, before them `UNCOMMITTED` where files differ."""
+        """What the cursor can be on, newest first: `UNCOMMITTED` where the file differs, then the ids of the commits."""
         ids = [commit.id for commit in self.listed]
         return [UNCOMMITTED, *ids] if self.commits is None and self.uncommitted is not None else ids
 
@@ -386,7 +390,7 @@ def usage_line(used: Used | None) -> str:
 
 
 def origin_of(blamed: BlamedLine, cells: int) -> str:
-    """Where a line came from, in about so many cells: of a long task its end, which tells it from others."""
+    """Where a line came from, in about so many cells: a long task without its beginning, since tasks differ at the end."""
     if blamed.commit is None:
         return "by hand, not committed"
     trailers, short = blamed.commit.trailers, f"{blamed.commit.id[:SHORT]} "

@@ -270,7 +270,7 @@ class SkillsScreen(FullScreen):
 
     @property
     def _at_newest(self) -> bool:
-        """Whether the cursor of the history is at the newest place, and so goes on with it."""
+        """Whether the cursor of the history is at the newest place, and so follows it."""
         places = self.history.places
         return not places or self.history.value == places[0]
 

@@ -47,4 +47,4 @@ def test_what_is_no_file_is_not_waited_for(root: Path) -> None:
     os.mkfifo(root / ".git" / "HEAD")
     (root / ".skillos").mkdir()
     (root / ".skillos" / "history").write_text("a file")
-    head_mark(root)
+    assert head_mark(root) == head_mark(root / "absent")
