@@ -43,7 +43,7 @@ from engine.skills.history.repository import (
     remove_drafts,
 )
 from engine.skills.history.store import MARKER
-from engine.skills.history.trees import TreeEntry, deltas, files, head_of
+from engine.skills.history.trees import FileDelta, TreeEntry, deltas, files, head_of
 from engine.skills.repo.layout import SKILL_FILE, TooLarge, decoded_name, find_places, is_skill, read_bytes, skill_path
 from engine.skills.repo.rule import own_files
 
@@ -171,13 +171,25 @@ class History(HistoryReader):
             changes: dict[str, TreeEntry | None] = {}
             for delta in deltas(commit.parents[0], commit):
                 if not checkout.holds(delta.path, delta.new):
-                    why = f"{delta.path} was changed since; undo the later edit first"
+                    why = self._why_kept(checkout, commit, delta)
                     raise Conflict(delta.path, self._on_disk(delta.path), why)
                 changes[delta.path] = (delta.old, delta.old_mode) if delta.old else None
             for folder in {place_of_skill(path) for path in changes}:
                 self._record(checkout, _RECORD, folder)
             subject = message or f"Undo: {commit_of(commit).subject}"
             return self._advance(checkout, changes, message_with(subject, {**trailers, "Reverts": str(commit.id)}))
+
+    def _why_kept(self, checkout: Checkout, commit: pygit2.Commit, delta: FileDelta) -> str:
+        """Why a commit cannot be undone where a file is not as that commit left it."""
+        if checkout.holds(delta.path, delta.old):
+            return f"{delta.path} is as it was before that commit already, so there is nothing to undo"
+        head = self._repository.head.target
+        if commit.id != head and not self._repository.descendant_of(head, commit.id):
+            return (
+                f"the commit {str(commit.id)[:10]} is not in the present history any more, by a reset or another branch, "
+                f"and {delta.path} is not as it left it; bring that commit back first"
+            )
+        return f"{delta.path} was changed since; undo the later edit first"
 
     def restore(self, commit_id: str, *, trailers: Mapping[str, str], message: str = "") -> str | None:
         """Restore the whole folder as it was at a commit, by a new commit, which can be undone like any other.

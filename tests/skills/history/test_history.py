@@ -265,6 +265,17 @@ def test_an_edit_cannot_be_undone_after_a_later_edit_of_the_same_file(root: Path
     assert (root / "mugs/SKILL.md").read_text() == "by hand"
 
 
+def test_where_git_took_a_commit_back_an_undo_says_so(root: Path) -> None:
+    done = commit(root, Update("mugs", None, NEW_MUGS))
+    git(root, "reset", "-q", "--hard", f"{done}~1")
+    with pytest.raises(Conflict, match="as it was before that commit already"):
+        History.open(root).revert(done, trailers={})
+    put(root, "mugs/SKILL.md", "by hand")
+    with pytest.raises(Conflict, match=f"the commit {done[:10]} is not in the present history any more"):
+        History.open(root).revert(done, trailers={})
+    assert (root / "mugs/SKILL.md").read_text() == "by hand"
+
+
 @pytest.mark.parametrize("commit_id", ["", "HEAD", "0" * 40, "a1b2c3d", "--all", "main", "x" * 1000])
 def test_an_unknown_commit_is_an_error(root: Path, commit_id: str) -> None:
     history = History.open(root)
