@@ -153,7 +153,7 @@ def make_app(options: Options, tty: Tty | None) -> SkillosApp:
         _suitable(tty),
     )
     how, other = how_to_call()
-    troubles = (*troubles, *(text for text in (trouble, other) if text))
+    troubles = (*troubles, *(text for text in (session.trouble, trouble, other) if text))
     folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)

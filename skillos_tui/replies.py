@@ -201,11 +201,12 @@ class Replies(AnsweringApp):
         self._pass_on(message)
 
     def on_decision_taken(self, message: messages.DecisionTaken) -> None:
-        """Drop the drafts of a reason and a text that were sent; restore the reason of a veto that was undone."""
-        if message.action in ("veto", "amend", "approve"):
+        """Drop the draft of a reason or a text that was sent; restore the reason of a veto that was undone. A text that was
+        not sent is kept, also what was typed in another workbench: the decision may be undone."""
+        if message.action == "amend":
             self.session.keep_draft(message.path, text_key(message.edit), "")
-        if message.action == "veto":
-            self.session.keep_draft(message.path, message.edit, "")
+        elif message.action == "veto" and message.after.decision is not None:
+            self.session.drop_sent(message.path, message.edit, message.after.decision.reason)
         elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:
             draft = self.session.draft(message.path, message.edit) or message.before.decision.reason
             self.session.keep_draft(message.path, message.edit, draft)

@@ -4,9 +4,9 @@
     session.keep_draft(run, "s1-0", "too va")  # on the disk when this returns
     session.draft(run, "s1-0")                 # "too va", also after the terminal was closed
 
-One JSON file in `folder`, replaced as a whole, so that it is never half written. A file that cannot be read counts as
-empty: it holds no decisions. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
-thread may make a change.
+One JSON file in `folder`, replaced as a whole, so that it is never half written. Where a part of it cannot be read, as of
+another version, the rest is used, and the file as it was is kept as `session.json.damaged`. Each change reads it first,
+so that two workbenches do not drop each other's texts. Any thread may make a change.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,8 @@ from typing import Literal
 import msgspec
 
 FILE = "session.json"
+DAMAGED = f"{FILE}.damaged"
+"""A copy of the newest file that could not be read as a whole."""
 MAX_RUNS = 50
 """The number of runs whose place is kept; those opened longest ago are dropped."""
 
@@ -82,11 +85,20 @@ class Session:
         self._changing = threading.Lock()
         self._ahead = False
         """Whether the memory holds more than the file, which could not be written."""
+        self.trouble = ""
+        """A sentence about a file of which a part could not be read."""
 
     @classmethod
     def load(cls, folder: Path) -> Session:
         """The session kept in `folder`, or an empty one."""
-        return cls(folder, _read(folder))
+        saved, whole = _read(folder)
+        session = cls(folder, saved)
+        if not whole:
+            session.trouble = (
+                f"{folder / FILE} is damaged: places and texts that were not sent may be missing. The file as it was is "
+                f"{folder / DAMAGED}"
+            )
+        return session
 
     def place(self, run: Path) -> Place:
         """Where a person was in this run; the beginning for a run that is not known."""
@@ -103,6 +115,10 @@ class Session:
     def keep_draft(self, run: Path, edit: str, text: str) -> None:
         """Keep a half-typed text; an empty one is dropped."""
         self._keep(partial(_with_draft, run=str(run), edit=edit, text=text))
+
+    def drop_sent(self, run: Path, edit: str, text: str) -> None:
+        """Drop the text about an edit that was sent; another one, of another workbench, is kept."""
+        self._keep(partial(_without_sent, run=str(run), edit=edit, text=text))
 
     def keep_home(self, place: Place | None = None) -> None:
         """Keep that no run was open, and the place."""
@@ -123,7 +139,7 @@ class Session:
     def _keep(self, change: Callable[[Saved], Saved]) -> None:
         """Write the file if it changes. If the disk refuses it, the change is kept in memory."""
         with self._changing:
-            present = (_read(self.folder) if self.folder and not self._ahead else None) or self.saved
+            present = (_read(self.folder)[0] if self.folder and not self._ahead else None) or self.saved
             self.saved = change(present)
             if self.folder is not None and (self.saved != present or self._ahead):
                 self._ahead = not _write(self.folder, self.saved)
@@ -147,16 +163,39 @@ def _with_draft(saved: Saved, run: str, edit: str, text: str) -> Saved:
     return msgspec.structs.replace(saved, places=dict(newest))
 
 
-def _read(folder: Path) -> Saved | None:
-    """The content of the file; None if it cannot be read."""
+def _without_sent(saved: Saved, run: str, edit: str, text: str) -> Saved:
+    kept = saved.places.get(run, Place()).drafts.get(edit, "")
+    return _with_draft(saved, run, edit, "") if kept.strip() == text.strip() else saved
+
+
+def _read(folder: Path) -> tuple[Saved | None, bool]:
+    """The content of the file, or what can be read of it, None if nothing can; and whether that is the whole file. A file
+    that is not whole is copied."""
     try:
         data = (folder / FILE).read_bytes()
+    except OSError:
+        return None, True
+    try:
         if b"\\ud" not in data:
-            return msgspec.json.decode(data, type=Saved)
+            return msgspec.json.decode(data, type=Saved), True
         import json  # a name of a folder that is not UTF-8 has surrogates, which msgspec refuses
 
-        return msgspec.convert(json.loads(data), type=Saved)
-    except (OSError, ValueError, RecursionError):  # both raise ValueErrors, also for text that is not UTF-8
+        return msgspec.convert(json.loads(data), type=Saved), True
+    except (ValueError, RecursionError):  # both raise ValueErrors, also for text that is not UTF-8
+        with suppress(OSError):
+            (folder / DAMAGED).touch(mode=0o600)
+            (folder / DAMAGED).write_bytes(data)
+        return _salvaged(data), False
+
+
+def _salvaged(data: bytes) -> Saved | None:
+    import json
+
+    from skillos_tui.model.salvage import salvaged
+
+    try:
+        return salvaged(json.loads(data), Saved)
+    except (ValueError, RecursionError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import resource
@@ -42,6 +43,30 @@ def test_a_session_is_read_back_and_a_broken_one_counts_as_empty(tmp_path: Path)
     assert again.saved == session.saved and again.draft(tmp_path, "e1") == "too va"
     (tmp_path / "state" / "session.json").write_text('{"last": 3')
     assert Session.load(tmp_path / "state").saved == Saved()
+
+
+def test_of_a_damaged_session_the_rest_is_read_and_the_file_is_kept(tmp_path: Path) -> None:
+    session, file = Session.load(tmp_path), tmp_path / "session.json"
+    session.keep_draft(tmp_path / "a", "e1", "half-typed")
+    session.keep_place(tmp_path / "b", Place("review"))
+    session.keep_theme("light")
+    whole = json.loads(file.read_text())
+    whole["places"][str(tmp_path / "a")] |= {"follows": "odd", "seen": None}
+    whole["places"][str(tmp_path / "b")] = 3
+    whole["sizes"] = {"live": {"left": ["diagonal", 3], "right": ["vertical", 4]}}
+    file.write_text(damaged := json.dumps(whole))
+    again = Session.load(tmp_path)
+    assert again.draft(tmp_path / "a", "e1") == "half-typed" and again.saved.theme == "light"
+    assert again.place(tmp_path / "b") == Place() and again.saved.sizes == {"live": {"right": ("vertical", 4)}}
+    assert str(tmp_path / "session.json.damaged") in again.trouble
+    again.keep_place(tmp_path / "a", Place("skills"))
+    assert (tmp_path / "session.json.damaged").read_text() == damaged
+    assert Session.load(tmp_path).trouble == "" and Session.load(tmp_path).draft(tmp_path / "a", "e1") == "half-typed"
+    for broken in ("", "[]", '{"last": 3', "[" * 100_000):
+        file.write_text(broken)
+        assert Session.load(tmp_path).saved == Saved()
+        again.keep_theme("dark")
+        assert (tmp_path / "session.json.damaged").read_text() == broken
 
 
 def test_names_of_files_that_are_not_utf8_are_kept(tmp_path: Path) -> None:

@@ -113,9 +113,11 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         self.renew({"review"})
 
     def renew(self, parts: set[Part]) -> None:
-        """Show how the edit has changed; from then on nothing is sent."""
+        """Show how the edit has changed; from then on nothing is sent. The text is kept again, since a veto in another
+        workbench drops the draft that it sent."""
         self.changed = self.changed or self._change()
         if self.changed and self.is_mounted:
+            self.workbench.session.keep_draft(self.run, self.key, self.query_one(Input).value)
             self.query_one("#hint", Static).update(f"{self.changed}\nNothing was sent; your text is kept.")
             self.query_one("#hint-keys", Static).update("esc close   shift+home, ctrl+c copy")
 
