@@ -111,6 +111,13 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def interrupted_while(state: str, reason: str) -> str:
+    """The reason of a run whose engine ended without a word: what it did then, or waited for, which is over."""
+    if not reason:
+        return ""
+    return f"while it was paused: {reason}" if state == "paused" else f"was {reason}"
+
+
 NOT_KNOWN = "n/a"
 
 

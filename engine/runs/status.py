@@ -27,6 +27,7 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.core.registry import UnknownPart
+from engine.core.text import interrupted_while
 from engine.jobs.registry import JOBS
 from engine.runs.access import full_disk
 from engine.runs.agreement import Agreement, agreement
@@ -186,7 +187,7 @@ def shown_state(run: Run) -> ShownState:
 
 def _why_interrupted(run: Run, state: RunState) -> str:
     """What is known of how the engine ended: what the run waited for then, and that the disk is full now."""
-    reason = f"while it was paused: {state.reason}" if state.state == "paused" and state.reason else state.reason
+    reason = interrupted_while(state.state, state.reason)
     full = full_disk(run.path)
     return "; ".join(filter(None, (reason, full and f"{full}: free some space, then resume the run")))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.core.text import interrupted_while
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, crop, line, short_name, shortest_name, width_of
 
@@ -98,6 +99,8 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
     if progress and progress.phase == "loading":
         return [line(f"accent:◌ loading {clip(progress.what, most)}".rstrip(), no_sign) for most in (60, 24)]
     reason = "" if progress else view.reason.strip()
+    if shown == "interrupted":
+        reason = interrupted_while(view.state, reason)
     forms = [
         line(STATES[shown], f"warn: ({clip(reason, most)})" if reason else "", no_sign) for most in (200, 90, 45, 20)
     ]

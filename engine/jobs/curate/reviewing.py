@@ -50,9 +50,9 @@ class Reviewing:
         if not (waiting := self._undecided()):
             return
         limit = self._job.now.review.wait_seconds
-        self._control.running(f"waiting for a decision on {counted(len(waiting), 'edit')}")
+        self._control.running(_waiting(waiting))
         try:
-            await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
+            await self._control.interruptible(asyncio.wait_for(self._nothing_pending(waiting), limit))
             self._control.running()
         except TimeoutError:
             self._given_up |= self._undecided()
@@ -61,9 +61,13 @@ class Reviewing:
             )
             self._control.running()
 
-    async def _nothing_pending(self) -> None:
-        """Wait for the decisions; where the policy becomes `auto` meanwhile, it approves what is waited for."""
+    async def _nothing_pending(self, said: set[str]) -> None:
+        """Wait for the decisions; where the policy becomes `auto` meanwhile, it approves what is waited for. `said` are the
+        edits of the state that is shown; a decision, or one that is undone, changes their number."""
         while waiting := self._undecided():
+            if len(waiting) != len(said):
+                self._control.running(_waiting(waiting))
+            said = waiting
             await self.deciding.decide(waiting)
             if self._auto:
                 self._given_up |= self._undecided()
@@ -77,3 +81,7 @@ class Reviewing:
 
     def _undecided(self) -> set[str]:
         return {edit.id for edit in pending(self._run)} - self._given_up
+
+
+def _waiting(edits: set[str]) -> str:
+    return f"waiting for a decision on {counted(len(edits), 'edit')}"

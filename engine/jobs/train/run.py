@@ -119,7 +119,7 @@ class TrainRun:
     async def _train(self, newest: tuple[int, Path] | None) -> None:
         """Train from the checkpoint `newest`."""
         done = newest[0] if newest else 0
-        self._control.running(f"from the checkpoint of step {done}" if newest else "")
+        self._control.running(f"resumed from the checkpoint of step {done}" if newest else "")
         if found := departures(self._config):
             self._writer.emit(
                 Notice("info", f"departures from the published settings: {'; '.join(map(sentence, found))}")
