@@ -24,6 +24,11 @@ class ReadFirst(Listener):
     _painted = math.inf
 
     def on_mount(self) -> None:
+        self.wait_for_paint()
+
+    def wait_for_paint(self) -> None:
+        """Drop the keys that are pressed before the dialog, as it is now, is on the screen."""
+        self._painted = math.inf
         screen = cast("Screen[object]", self)
         screen.call_after_refresh(cast("Workbench", screen.app).when_seen, self._note_painted)
 

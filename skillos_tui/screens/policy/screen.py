@@ -13,6 +13,7 @@ from engine.review.effects import gates_of
 from engine.review.gates.registry import none_measures
 from engine.review.policies import POLICIES, meaning
 from skillos_tui.model.in_force import InForce
+from skillos_tui.model.view import Part
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.screens.reading import ReadFirst
 
@@ -34,21 +35,31 @@ class PolicyScreen(ReadFirst, DialogScreen[str | None]):
         self.settings = settings
 
     def compose(self) -> ComposeResult:
-        gates = gates_of(self.settings.settings)
-        useless = gates is not None and none_measures(gates)
-        lines = [
-            f"{'▶' if name == self.settings.policy else ' '} {number} {name:14} "
-            + (NO_GATE if name == "gate" and useless else meaning(name, self.settings.policy_seconds))
-            for number, name in enumerate(POLICIES, 1)
-        ]
         with Vertical(id="dialog"):
             yield Static("Who decides on edits?", classes="question", markup=False)
-            yield Static("\n".join(lines), classes="more", markup=False)
+            yield Static(self._policies(), id="policies", classes="more", markup=False)
             yield Static(
                 f"1-{len(POLICIES)} choose   esc cancel   a policy's decision can be undone",
                 classes="keys",
                 markup=False,
             )
+
+    def _policies(self) -> str:
+        gates = gates_of(self.settings.settings)
+        useless = gates is not None and none_measures(gates)
+        return "\n".join(
+            f"{'▶' if name == self.settings.policy else ' '} {number} {name:14} "
+            + (NO_GATE if name == "gate" and useless else meaning(name, self.settings.policy_seconds))
+            for number, name in enumerate(POLICIES, 1)
+        )
+
+    def renew(self, parts: set[Part]) -> None:
+        """Show the settings that somebody else has changed; a key that was pressed before they are painted is dropped."""
+        settings = self.workbench.view.settings
+        if settings != self.settings and self.is_mounted:
+            self.settings = settings
+            self.query_one("#policies", Static).update(self._policies())
+            self.wait_for_paint()
 
     def action_choose(self, number: int) -> None:
         name = POLICIES[number - 1]

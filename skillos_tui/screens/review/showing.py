@@ -183,15 +183,17 @@ class Showing(FullScreen):
             self._go_to_wanted()
 
     def _follow_arrivals(self) -> None:
-        """Go to an edit that has arrived, if all others are decided and the cursor is still on the last decision."""
+        """Go to an edit that has arrived, if all others are decided and the cursor is still on the last decision, which took
+        effect."""
         queue, decisions = self.queue, self.decisions
         waiting = [edit.id for edit in self.workbench.view.pending if queue.filter.admits(edit)]
         others = [name for name in waiting if name not in decisions.under_way and name != queue.value]
-        if self._idle and others:
+        stands = queue.current is None or queue.current.state not in OPEN or queue.value in decisions.under_way
+        if self._idle and stands and others:
             queue.value = others[0]
         last = decisions.taken[-1:]
         decided = bool(last) and last[0].action in ("approve", "amend", "veto") and last[0].edit == queue.value
-        self._idle = decided and not others
+        self._idle = decided and stands and not others
 
     def _show_edit(self, *, by_itself: bool = False) -> None:
         """Show the edit under the cursor; `by_itself` when the program brought or changed it, not a key of the person."""

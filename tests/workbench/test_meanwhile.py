@@ -1,0 +1,88 @@
+"""What happens while a person decides: in a second workbench, at the command line, in the engine. No text is lost, no answer
+leads to another edit, and no dialog shows what is not in force any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.core.events import RunStarted, SettingChanged, StateChanged
+from engine.review import decisions as reviews
+from skillos_tui.model.session import Session, text_key
+from tests.workbench.recording import proposal
+from tests.workbench.reviewing import decided, review, title, updated_run, waiting_run, write_skill
+from tests.workbench.stage import at_once, on_screen, until, workbench
+from tests.workbench.test_review_paths import UPDATE, amend_here
+
+
+async def test_an_edit_that_arrives_takes_no_cursor_from_one_in_conflict(tmp_path: Path) -> None:
+    run = updated_run(tmp_path / "run")
+    async with review(run, first=UPDATE) as pilot:
+        write_skill(run, "---\nname: open-shut\ndescription: x\n---\nby hand\n")
+        await pilot.press("a")
+        await until(pilot, lambda: decided(run) == {"e0": "conflicted"})
+        await until(pilot, "Nothing was written: open-shut has changed since. Press a for the new diff.")
+        run.append(proposal(5, 0, edit="e5"))
+        await until(pilot, "2 waiting")
+        assert "open-shut" in title(pilot)
+        await pilot.press("a")
+        await until(pilot, "- by hand")
+        assert decided(run) == {} and "pending" in title(pilot)
+
+
+async def test_two_workbenches_lose_no_reason_of_each_other(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    one, two = Session(tmp_path / "state"), Session(tmp_path / "state")
+    async with review(run, session=one) as first, workbench(run.path, session=two) as second:
+        await first.press("v")
+        at_once(first, *"mine")
+        await until(first, "mine")
+        await until(second, lambda: second.app.caught_up)
+        await second.press("r")
+        await until(second, "insert · find-")
+        await second.press("v")
+        await until(second, "Why?")
+        at_once(second, *"yours", "enter")
+        await until(second, lambda: decided(run) == {"e0": "vetoed"})
+        await until(first, "Nothing was sent; your text is kept.")
+        await until(second, lambda: not second.app.client.decisions(run.path).under_way)
+        assert Session.load(tmp_path / "state").draft(run.path, "e0") == "mine"
+
+
+async def test_a_text_that_was_not_sent_is_kept_after_a_veto_and_its_undo(tmp_path: Path) -> None:
+    run = updated_run(tmp_path / "run")
+    session = Session(tmp_path / "state")
+    async with review(run, first=UPDATE, session=session) as pilot:
+        own = (run.edit("e0").after or "") + "\nMine.\n"
+        await amend_here(pilot, own)
+        await until(pilot, "The gates admit your text")
+        await pilot.press("v")
+        await until(pilot, "Why?")
+        await pilot.press("enter")
+        await until(pilot, lambda: decided(run) == {"e0": "vetoed"})
+        await pilot.press("u")
+        await until(pilot, lambda: decided(run) == {})
+        await until(pilot, "your text, not approved yet")
+    assert Session.load(tmp_path / "state").draft(run.path, text_key("e0")) == own
+
+
+async def test_the_choice_of_a_policy_shows_what_was_changed_elsewhere(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    settings = (run.path / "config.toml").read_text()
+    run.append(RunStarted("train", "pocket", 12, 1, settings=settings), StateChanged("stopped"))
+    async with review(run) as pilot:
+        await until(pilot, lambda: "policy ask" in title(pilot, "queue"))
+        await pilot.press("P")
+        await until(pilot, "within 600 s is approved")
+        run.append(SettingChanged("review.policy_seconds", "600.0", "6.0", "ann"))
+        await until(pilot, "within 6 s is approved")
+
+
+async def test_what_an_engine_waited_for_is_past_when_it_is_gone(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    run.append(StateChanged("running", "waiting for a decision on 3 edits"))
+    async with review(run, size=(200, 60)) as pilot:
+        await until(pilot, "interrupted (was waiting for a decision on 3 edits)")
+        reviews.veto(run, "e0", "bob")
+        await until(pilot, lambda: decided(run) == {"e0": "vetoed"})
+        await until(pilot, "2 waiting")
+        assert "interrupted (was waiting" in on_screen(pilot)
