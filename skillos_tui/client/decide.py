@@ -3,6 +3,7 @@
 reconcile(run)                                     # when a run is opened: decisions that a crash kept from the log
 after = decide(run, "e3", "veto", "too narrow", seen)
 after = decide(run, "e3", "amend", "", seen, text)  # approved with this text in place of the proposed one
+undo_commit(run, commit, by)                        # the decision that made this commit, if one of the run did
 found = check(run, seen, text)                     # what the gates say of such a text; nothing is decided
 """
 
@@ -10,9 +11,13 @@ from __future__ import annotations
 
 import getpass
 import os
+from typing import TYPE_CHECKING
 
 from engine.core.edit import Action, Edit
 from engine.runs.directory import Run
+
+if TYPE_CHECKING:
+    from skillos_tui.model.shelf import Done
 
 
 def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit, text: str = "") -> Edit:
@@ -35,6 +40,28 @@ def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit, text: s
         case "requeue":
             return reviews.requeue(run, edit, user())
     raise ValueError(f"the workbench does not {action} edits")
+
+
+def undo_commit(run: Run, commit: str, by: str) -> Done | None:
+    """Take back the decision that made a commit: an approval is undone, and what an undo reverted is approved again. None
+    where no decision of this run that stands made it. Raises as `decide`."""
+    from engine.review import decisions as reviews
+    from skillos_tui.model.shelf import Done
+
+    decided = (*run.edits("committed"), *run.edits("undone"))
+    made = (edit for edit in decided if edit.decision is not None and edit.decision.commit == commit)
+    if (edit := next(made, None)) is None:
+        return None
+    if edit.state == "committed":
+        after = reviews.undo(run, edit.id, by, shown=edit)
+        so = f"with it the decision on {edit.id}, which Review can ask for again"
+    else:
+        after = reviews.approve(run, edit.id, by, shown=reviews.requeue(run, edit.id, by))
+        so = f"{edit.id} is approved again"
+    new = after.decision.commit if after.decision is not None else ""
+    if not new:
+        return Done(f"Nothing was written: {edit.id} is {after.state}; Review shows it.")
+    return Done(f"Commit {commit[:10]} is undone by {new[:10]}, and {so}.", new)
 
 
 def check(run: Run, edit: Edit, text: str) -> Edit:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from engine.core.events import RunStarted, SettingChanged, StateChanged
 from engine.review import decisions as reviews
+from skillos_tui.client.decide import undo_commit
+from skillos_tui.model.keyguard import UNREAD_SECONDS
 from skillos_tui.model.session import Session, text_key
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import decided, review, title, updated_run, waiting_run, write_skill
-from tests.workbench.stage import at_once, on_screen, until, workbench
+from tests.workbench.stage import at_once, on_screen, seconds, until, workbench
 from tests.workbench.test_review_paths import UPDATE, amend_here
 
 
@@ -86,3 +88,34 @@ async def test_what_an_engine_waited_for_is_past_when_it_is_gone(tmp_path: Path)
         await until(pilot, lambda: decided(run) == {"e0": "vetoed"})
         await until(pilot, "2 waiting")
         assert "interrupted (was waiting" in on_screen(pilot)
+
+
+async def test_a_commit_that_is_undone_on_skills_is_undone_in_review(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run", 1)
+    approved = reviews.approve(run, "e0", "ann")
+    assert approved.decision is not None
+    async with workbench(run.path) as pilot:
+        await until(pilot, lambda: pilot.app.caught_up)
+        await pilot.press("3")
+        await until(pilot, f"commit {approved.decision.commit[:8]}")
+        await pilot.press("r")
+        await until(pilot, f"Undo commit {approved.decision.commit[:8]}?")
+        await pilot.press("y")
+        await until(pilot, "with it the decision on e0, which Review can ask for again")
+        assert decided(run) == {"e0": "undone"} and not (run.repo_path / approved.skill).exists()
+        await pilot.press("2")
+        await until(pilot, "undone by")
+        await seconds(pilot, UNREAD_SECONDS)
+        await pilot.press("a")
+        await until(pilot, lambda: decided(run) == {})
+
+
+def test_what_an_undo_reverted_is_approved_again_by_undoing_that_one(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run", 1)
+    reviews.approve(run, "e0", "ann")
+    undone = reviews.undo(run, "e0", "ann")
+    assert undone.decision is not None
+    done = undo_commit(run, undone.decision.commit, "ann")
+    assert done is not None and "e0 is approved again" in done.text
+    assert decided(run) == {"e0": "committed"} and (run.repo_path / undone.skill).exists()
+    assert undo_commit(run, undone.decision.commit, "ann") is None

@@ -16,6 +16,7 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Input
 
+from engine.runs.directory import Run
 from engine.runs.usage import Usage, usage
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
@@ -144,14 +145,14 @@ class SkillsScreen(FullScreen):
             self.list.trouble = f"No run and no folder of skills is open: {how}."
             self.list.show()
 
-    def _do(self, act: Callable[[Shelf], Done]) -> None:
-        """Change the folder that is shown, in a thread, after the changes before."""
+    def _do(self, act: Callable[[Shelf, Run | None], Done]) -> None:
+        """Change the folder that is shown, in a thread, after the changes before. `act` gets the run whose folder it is."""
         app = self.workbench
         client = app.client
         if app.path is not None:
-            client.do_run("done", lambda run: act(client.shelf(run.repo_path)))
+            client.do_run("done", lambda run: act(client.shelf(run.repo_path), run))
         elif app.skills is not None:
-            client.do("done", partial(act, client.shelf(app.skills)))
+            client.do("done", partial(act, client.shelf(app.skills), None))
 
     def _ask_usage(self) -> None:
         self.workbench.client.ask_run("usage", partial(usage, before=self._usage))
@@ -438,7 +439,7 @@ class SkillsScreen(FullScreen):
             self.answer(self._no_commit())
         elif self._may_write():
             what = f"Undo commit {commit.id[:SHORT]}?"
-            await self._confirm(what, commit.subject, "undo it", lambda shelf, by: shelf.revert(commit.id, by))
+            await self._confirm(what, commit.subject, "undo it", partial(_revert, commit.id))
 
     def _no_commit(self) -> str:
         """Why there is nothing to undo or to restore under the cursor of the history."""
@@ -456,19 +457,20 @@ class SkillsScreen(FullScreen):
         elif self.history.commits is not None:
             what = f"Restore all skills as they were at {commit.id[:SHORT]}?"
             more = "Later commits stay in the history; the restoration is a commit that can be undone."
-            await self._confirm(what, more, "restore them", lambda shelf, by: shelf.restore(commit.id, by))
+            await self._confirm(what, more, "restore them", lambda shelf, _, by: shelf.restore(commit.id, by))
         elif page is not None and (version := self.history.version(commit.id)) is not None:
             what = f"Write {page.name} as it was at {commit.id[:SHORT]}?"
             more = "The version removes it." if version.text is None else "It is a new commit, which can be undone."
-            await self._confirm(what, more, "write it", lambda shelf, by: shelf.restore_skill(version, page.name, by))
+            name = page.name
+            await self._confirm(what, more, "write it", lambda shelf, _, by: shelf.restore_skill(version, name, by))
 
-    async def _confirm(self, question: str, more: str, verb: str, do: Callable[[Shelf, str], Done]) -> None:
+    async def _confirm(self, question: str, more: str, verb: str, do: Callable[[Shelf, Run | None, str], Done]) -> None:
         from skillos_tui.client.decide import user
         from skillos_tui.screens.confirm.screen import ConfirmScreen
 
         def answered(sure: bool | None) -> None:
             if sure:
-                self._do(lambda shelf: do(shelf, user()))
+                self._do(lambda shelf, run: do(shelf, run, user()))
 
         await self.app.push_screen(ConfirmScreen(safe(question), safe(more), verb), answered)
 
@@ -480,10 +482,18 @@ class SkillsScreen(FullScreen):
             self.answer("No skill is under the cursor.")
         elif self._may_write():
             pinned = name not in names.pins
-            self._do(lambda shelf: shelf.pin(name, user(), pinned=pinned))
+            self._do(lambda shelf, _: shelf.pin(name, user(), pinned=pinned))
 
     def _may_write(self) -> bool:
         why = self.workbench.refusal if self.workbench.path is not None else ""
         if why:
             self.refuse(safe(why))
         return not why
+
+
+def _revert(commit: str, shelf: Shelf, run: Run | None, by: str) -> Done:
+    """Undo a commit. Where it is that of an edit of this run, its decision is undone, so that Review says so too."""
+    from skillos_tui.client.decide import undo_commit
+
+    undone = undo_commit(run, commit, by) if run is not None else None
+    return undone if undone is not None else shelf.revert(commit, by)
