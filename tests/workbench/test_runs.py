@@ -134,6 +134,7 @@ async def test_a_run_goes_to_the_trash_after_a_question_and_comes_back(tmp_path:
         await choose(pilot, gone.name)
         await pilot.press("d")
         await until(pilot, "to the trash?")
+        assert "All of its directory goes with it; skills in a" in on_screen(pilot)
         await pilot.press("y")
         await until(pilot, "moved to the trash")
         assert not gone.exists()

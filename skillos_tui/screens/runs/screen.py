@@ -294,7 +294,10 @@ class RunsScreen(FullScreen):
         names = "" if len(paths) == 1 else f"{', '.join(safe(path.name) for path in paths[:MOST_NAMED])}"
         names += " …. " if len(paths) > MOST_NAMED else ". " if names else ""
         undo = self.workbench.key_of("runs.undo")
-        more = f"{names}Skills, checkpoints and log go with it. {undo} brings it back until the trash is emptied."
+        more = (
+            f"{names}All of its directory goes with it; skills in a repository elsewhere stay. {undo} brings it back "
+            "until the trash is emptied."
+        )
         await self.app.push_screen(ConfirmScreen(f"Move {what} to the trash?", more, "move"), move)
 
     def action_undo(self) -> None:
