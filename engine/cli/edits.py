@@ -65,7 +65,7 @@ def show_edit(run: Run, options: argparse.Namespace) -> int:
 
     edit = run.edit(options.edit)
     about = _about(run, edit)
-    done = results(edit, last_settings(run), run.kind, pinned=bool(about.pinned))
+    done = results(edit, last_settings(run), run.kind, pinned=bool(about.pinned), works=run.engine_alive())
     parts = hunks(edit.before, edit.after)
     if options.json:
         more = {"worth": worth(edit), "why": why(edit), "hunks": parts, "results": done}
@@ -95,7 +95,7 @@ def show_edit(run: Run, options: argparse.Namespace) -> int:
 
 def say_effects(run: Run) -> None:
     """What a decision does beside its commit, where it does something."""
-    if said := effects(last_settings(run)):
+    if said := effects(last_settings(run), works=run.engine_alive()):
         note(f"note: {said}")
 
 

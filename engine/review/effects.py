@@ -44,25 +44,26 @@ POLICY: Mapping[str, str] = MappingProxyType(
         "passes while the edit is open, and you can undo it.",
     }
 )
+IDLE = "No engine works on the run now; until one does, the policy decides nothing."
 PINNED = "The skill is pinned, so a person decides on it, and no policy."
 
 
-def effects(settings: str | None) -> str:
+def effects(settings: str | None, *, works: bool = True) -> str:
     """The sentences that hold for a run of these settings; "" where a decision has no effect beside its commit, or the
-    settings cannot be read."""
+    settings cannot be read. No policy decides where no engine `works`."""
     tables = _tables(settings)
     found = []
     if _value(tables, "training", "start_from") == "approved":
         found.append(ROLLOUTS)
     if (weight := _number(tables, "rewards", "lambda_h")) is not None and weight > 0:
         found.append(REWARD.format(weight=weight))
-    return " ".join([*found, *_policy(tables)])
+    return " ".join([*found, *_policy(tables, works=works)])
 
 
-def results(edit: Edit, settings: str | None, kind: str = "", *, pinned: bool = False) -> list[str]:
+def results(edit: Edit, settings: str | None, kind: str = "", *, pinned: bool = False, works: bool = True) -> list[str]:
     """What a decision on this edit will do: a sentence each on the repository, the curator's prompt, the reward, what the
     rollouts start from, and the policy. `kind` is that of the run, "" for one whose rollouts have repositories of their own.
-    What the settings do not say is left out. On a `pinned` skill no policy decides."""
+    What the settings do not say is left out. On a `pinned` skill no policy decides, and none where no engine `works`."""
     tables = _tables(settings)
     unit, forks = _plays(kind)
     found = [COMMIT[edit.operation].format(skill=edit.name)]
@@ -70,12 +71,12 @@ def results(edit: Edit, settings: str | None, kind: str = "", *, pinned: bool = 
     if vetoes is not None:
         found.append(PROMPT.format(unit=unit, count=int(vetoes)) if vetoes > 0 else NO_PROMPT)
     if not forks:
-        return [*found, TASKS, *_policy(tables, pinned)]
+        return [*found, TASKS, *_policy(tables, pinned, works)]
     if (weight := _number(tables, "rewards", "lambda_h")) is not None:
         found.append(REWARD.format(weight=weight) if weight > 0 else NO_REWARD)
     starts = {"approved": [ROLLOUTS], "empty": [EMPTY]}
     found += starts.get(str(_value(tables, "training", "start_from")), [])
-    return [*found, *_policy(tables, pinned)]
+    return [*found, *_policy(tables, pinned, works)]
 
 
 def _plays(kind: str) -> tuple[str, bool]:
@@ -112,9 +113,12 @@ def policy_seconds_of(settings: str) -> float | None:
     return _number(_tables(settings), "review", "policy_seconds")
 
 
-def _policy(tables: dict[str, Any], pinned: bool = False) -> list[str]:
+def _policy(tables: dict[str, Any], pinned: bool = False, works: bool = True) -> list[str]:
     said = PINNED if pinned else POLICY.get(str(_value(tables, "review", "policy")), "")
-    return [said.format(time=time_of(_number(tables, "review", "policy_seconds")))] if said else []
+    if not said:
+        return []
+    sentence = said.format(time=time_of(_number(tables, "review", "policy_seconds")))
+    return [sentence] if works or pinned else [sentence, IDLE]
 
 
 def _tables(settings: str | None) -> dict[str, Any]:

@@ -423,6 +423,9 @@ async def test_the_policy_is_shown_and_switched(tmp_path: Path) -> None:
         assert isinstance(stored.event, SettingChanged) and stored.event.after == '"approve_after"'
         await until(pilot, lambda: "policy approve_after" in title(pilot, "queue"))
         await until(pilot, lambda: "the policy approves" in pane(pilot, "why"))
+        assert "No engine works on the run now" in pane(pilot, "why")
+        with run.lock():
+            await until(pilot, lambda: "No engine works" not in pane(pilot, "why"))
 
 
 async def test_what_is_known_of_an_edit_leads_on_and_b_leads_back(tmp_path: Path) -> None:

@@ -312,7 +312,9 @@ class Showing(FullScreen):
         elif working.left:
             unsent = f"leaves out {len(working.left)} of {self.diff.hunks} hunks; {undo} takes them all"
         pinned = self._background is not None and self._background.pinned
-        said = results(edit, view.settings.settings, view.kind, pinned=pinned) if edit.state in OPEN else ()
+        engine, settings = self.workbench.engine, view.settings.settings
+        works = engine is None or engine.alive
+        said = results(edit, settings, view.kind, pinned=pinned, works=works) if edit.state in OPEN else ()
         draft, leftover = self._draft(edit.id), self._draft(leftover_key(edit.id))
         return Facts(shown, where, draft, unsent, unchecked, self._background, tuple(said), leftover)
 
