@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.text import counted
 from skillos_tui.answering import AnsweringApp
-from skillos_tui.model.session import text_key
+from skillos_tui.model.session import REST, text_key
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
@@ -206,7 +206,8 @@ class Replies(AnsweringApp):
         if message.action == "amend":
             self.session.keep_draft(message.path, text_key(message.edit), "")
         elif message.action == "veto" and message.after.decision is not None:
-            self.session.drop_sent(message.path, message.edit, message.after.decision.reason)
+            for draft in (message.edit, REST):
+                self.session.drop_sent(message.path, draft, message.after.decision.reason)
         elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:
             draft = self.session.draft(message.path, message.edit) or message.before.decision.reason
             self.session.keep_draft(message.path, message.edit, draft)

@@ -29,6 +29,10 @@ MAX_RUNS = 50
 """The number of runs whose place is kept; those opened longest ago are dropped."""
 
 
+REST = "the rest"
+"""What the draft of a reason for many edits is kept under."""
+
+
 def text_key(edit: str) -> str:
     """What the draft of a text for an edit is kept under; that of a reason is kept under the edit's id."""
     return f"text of {edit}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from engine.core.events import RunStarted, SettingChanged, StateChanged
 from engine.review import decisions as reviews
 from skillos_tui.client.decide import undo_commit
 from skillos_tui.model.keyguard import UNREAD_SECONDS
-from skillos_tui.model.session import Session, text_key
+from skillos_tui.model.session import REST, Session, text_key
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import decided, review, title, updated_run, waiting_run, write_skill
 from tests.workbench.stage import at_once, on_screen, seconds, until, workbench
@@ -48,6 +50,26 @@ async def test_two_workbenches_lose_no_reason_of_each_other(tmp_path: Path) -> N
         await until(first, "Nothing was sent; your text is kept.")
         await until(second, lambda: not second.app.client.decisions(run.path).under_way)
         assert Session.load(tmp_path / "state").draft(run.path, "e0") == "mine"
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_the_reason_for_many_edits_is_kept_until_one_of_them_is_vetoed(tmp_path: Path, refused: bool) -> None:
+    run = waiting_run(tmp_path / "run", 2)
+    session = Session(tmp_path / "state")
+    async with review(run, session=session) as pilot:
+        await pilot.press("A")
+        await until(pilot, "v veto all 2 edits")
+        await seconds(pilot, 0.3)
+        await pilot.press("v")
+        await until(pilot, "Veto 2 edits")
+        at_once(pilot, *"too vague")
+        await until(pilot, "too vague")
+        for edit in run.edits() if refused else ():
+            reviews.approve(run, edit.id, "bob")
+        at_once(pilot, "enter")
+        await until(pilot, lambda: set(decided(run).values()) == {"committed" if refused else "vetoed"})
+        await until(pilot, lambda: len(decided(run)) == 2 and not pilot.app.client.decisions(run.path).under_way)
+        await until(pilot, lambda: session.draft(run.path, REST) == ("too vague" if refused else ""))
 
 
 async def test_a_text_that_was_not_sent_is_kept_after_a_veto_and_its_undo(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from skillos_tui.client.messages import Answered, DecisionRefused, DecisionTaken
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.keyguard import PAUSE_SECONDS
 from skillos_tui.model.rest import Rest, rest_of
-from skillos_tui.model.session import leftover_key, text_key
+from skillos_tui.model.session import REST, leftover_key, text_key
 from skillos_tui.model.working import Checked, Working
 from skillos_tui.render.text import safe
 from skillos_tui.screens.review.keys import action_of, commit_of, no_use
@@ -29,8 +29,6 @@ from skillos_tui.terminal.editor import EditorError, edit_text, editor_command, 
 
 REASON_PAUSE_SECONDS = 1.5
 """The pause that ends a reason which was typed without a dialog; people stop to think between its words."""
-REST = "the rest"
-"""What the draft of a reason for many edits is kept under."""
 
 
 class ReviewScreen(Showing):
@@ -303,9 +301,8 @@ class ReviewScreen(Showing):
             await self.app.push_screen(dialog, partial(self._veto_rest, rest))
 
     def _veto_rest(self, rest: Rest, reason: str | None) -> None:
-        if reason is not None and (run := self.workbench.path) is not None:
+        if reason is not None:
             self._decide_all(rest.all, "veto", reason)
-            self.workbench.session.keep_draft(run, REST, "")
 
     def _decide_all(
         self,
