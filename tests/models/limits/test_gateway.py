@@ -165,11 +165,12 @@ async def test_the_run_goes_on_soon_after_the_server_is_back_however_long_it_was
 async def test_a_server_that_works_on_one_request_at_a_time_is_sent_fewer_and_each_is_answered(opened, holds):
     """With 40 requests in its queue, the last would wait for longer than an answer may take."""
     gateway, slot, asked = opened(concurrency=64, answer_seconds=1.0), asyncio.Lock(), []
+    dice = random.Random(1)  # of equal requests, each could be given up just as its turn comes
 
     async def attempt():
         asked.append(1)
         async with slot:
-            await asyncio.sleep(0.04)
+            await asyncio.sleep(dice.uniform(0.02, 0.06))
         return "answer"
 
     async def one():
