@@ -52,15 +52,15 @@ def state_line(
 
     `silent` is how many seconds a living engine has been silent, `read_only` whether the run can only be read.
     """
-    progress = view.progress if shown in AT_WORK else None
+    progress, pace = view.progress if shown in AT_WORK else None, _pace(view)
     pieces: dict[str, Piece] = {
         "read_only": [line("warn:read-only" if read_only else "")],
         "state": _state(view, shown, progress, silent),
         "policy": _policy(view.settings.policy),
         "note": [line(f"warn:{note}" if note else "") for note in _notes(view.note)],
         "phase": _phase(progress, silent) if progress else [line()],
-        "step": _step(view, progress, timed=shown in AT_WORK and not silent),
-        "work": _work(view, progress),
+        "step": _step(view, progress, pace if shown in AT_WORK and not silent else None),
+        "work": _work(view, pace),
         "run": [line(f"muted:{each}") for each in (name, short_name(name), shortest_name(name))],
     }
     form = dict.fromkeys((*pieces, "bar"), 0)
@@ -155,15 +155,16 @@ def time_left(progress: Progress) -> str:
     return duration(progress.seconds / progress.done * left) if progress.done > 0 and left > 0 else ""
 
 
-def _step(view: RunView, progress: Progress | None, *, timed: bool) -> Piece:
-    """The present step, how many are planned, and the time left. Empty before the first step if a phase is shown."""
+def _step(view: RunView, progress: Progress | None, pace: float | None) -> Piece:
+    """The present step, how many are planned, and the time left. Empty before the first step if a phase is shown. `pace` is
+    in seconds a step, None where no time is shown."""
     if progress and not view.step:
         return [line()]
     whole = line(f"muted:{view.unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
     short = line(f"strong:{view.step}", f"muted:/{view.planned}" if view.planned else "")
     none = [line()] if progress else []
-    pace, steps = _pace(view), view.planned - view.history.newest
-    if not timed or not pace or steps <= 0:
+    steps = view.planned - view.history.newest
+    if not pace or steps <= 0:
         return [whole, short, short, short, *none]
     left = duration(pace * steps)
     return [
@@ -181,12 +182,11 @@ def _pace(view: RunView) -> float | None:
     return sum(step.seconds for step in last) / len(last) if last and view.trains else None
 
 
-def _work(view: RunView, progress: Progress | None) -> Piece:
+def _work(view: RunView, pace: float | None) -> Piece:
     """The kind of the run, its profile, and seconds a step."""
     what = [f":{view.kind}", f"muted: {view.profile}"]
     if not view.kind:
         return [line()]
-    pace = _pace(view)
     return [line(*what, f"muted:, {pace:.1f} s a {view.unit}" if pace is not None else ""), line(*what), line()]
 
 
