@@ -12,8 +12,9 @@ the seconds of each phase ("seconds.rollouts") and the curator's calls by operat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import islice
 from statistics import fmean
 from types import MappingProxyType
 
@@ -35,7 +36,7 @@ LONGEST = 10
 
 class Curve(msgspec.Struct, frozen=True, dict=True):
     """One figure over the steps at which it is due: its value, None where it was not measured. `unit` is as in `Metric`;
-    `group` is the heading under which it is listed."""
+    `group` is the heading under which it is listed. The points are in the order of the steps."""
 
     name: str
     group: str
@@ -43,19 +44,15 @@ class Curve(msgspec.Struct, frozen=True, dict=True):
     meaning: str
     points: dict[int, float | None]
 
-    def prepare(self) -> None:
-        """Compute what is computed once, here and not where the curve is drawn."""
-        _ = self.newest, self.bounds, self.change, self.course
-
-    @cached_property
+    @property
     def newest(self) -> float | None:
         """The value of the last step; None where that step did not measure it."""
-        return self.points[max(self.points)] if self.points else None
+        return self.points[next(reversed(self.points))] if self.points else None
 
     @cached_property
     def measured(self) -> list[float]:
         """The measured values, in the order of the steps."""
-        return [value for value in self.points.values() if value is not None]
+        return _known(self.points.values())
 
     @cached_property
     def bounds(self) -> tuple[float, float] | None:
@@ -75,13 +72,7 @@ class Curve(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def course(self) -> list[float | None]:
         """The values in order, of more than `COURSE` the means of equal numbers of steps."""
-        values = list(self.points.values())
-        size = -(-len(values) // COURSE)
-        if size <= 1:
-            return values
-        pieces = (values[at : at + size] for at in range(0, len(values), size))
-        known = ([value for value in piece if value is not None] for piece in pieces)
-        return [fmean(piece) if piece else None for piece in known]
+        return _means(list(self.points.values()), _piece(len(self.points)))
 
 
 class Together(msgspec.Struct, frozen=True):
@@ -110,6 +101,77 @@ TOGETHER: Mapping[str, Together] = MappingProxyType(
 )
 
 
+class _Growing:
+    """The points of a metric that gets steps at the end. What follows from the earlier ones is computed once: of 10,000 steps,
+    it takes the time that some hundred take."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self._points: dict[int, float | None] = {}
+        self._forget(1)
+
+    def _forget(self, piece: int) -> None:
+        self._piece = piece
+        """The steps of a piece of the course."""
+        self._kept = 0
+        """The first so many steps, whole pieces, are in what follows."""
+        self._measured: list[float] = []
+        self._bounds: list[float] = []
+        self._course: list[float | None] = []
+        self._newest_kept: int | None = None
+
+    def put(self, step: StepMetrics) -> None:
+        """Take a step that is new, or has changed. New steps come in their order."""
+        self._points[step.step] = _number(self.metric.read(step))
+        if self._newest_kept is not None and step.step <= self._newest_kept:
+            self._forget(self._piece)
+
+    def curve(self) -> Curve:
+        """The curve of all steps so far."""
+        curve = _curve(self.metric, dict(self._points))
+        values = list(self._points.values())
+        if self._piece != _piece(len(values)):
+            self._forget(_piece(len(values)))
+        until = max(0, len(values) - 1) // self._piece * self._piece
+        if until > self._kept:
+            added = values[self._kept : until]
+            self._measured += _known(added)
+            self._bounds = _ends([*self._bounds, *_known(added)])
+            self._course += _means(added, self._piece)
+            self._kept, self._newest_kept = until, next(islice(self._points, until - 1, None))
+        rest = values[until:]
+        ends = _ends([*self._bounds, *_known(rest)])
+        vars(curve).update(  # where the curve keeps what it computes once
+            measured=self._measured + _known(rest),
+            bounds=(ends[0], ends[-1]) if ends else None,
+            course=self._course + _means(rest, self._piece),
+        )
+        _ = curve.change
+        return curve
+
+
+def _piece(steps: int) -> int:
+    """How many of so many steps a value of the course is the mean of."""
+    return max(1, -(-steps // COURSE))
+
+
+def _means(values: list[float | None], size: int) -> list[float | None]:
+    """The means of the measured ones of each `size` values."""
+    if size == 1:
+        return values
+    pieces = (_known(values[at : at + size]) for at in range(0, len(values), size))
+    return [fmean(piece) if piece else None for piece in pieces]
+
+
+def _ends(values: Sequence[float]) -> list[float]:
+    """The least and the greatest value, if there is one."""
+    return [min(values), max(values)] if values else []
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 class CurveReader:
     """Reads the curves of a run that grows; another run, or one whose log was replaced, is read from its beginning."""
 
@@ -122,7 +184,7 @@ class CurveReader:
         self._known: dict[int, StepMetrics] = {}
         """The steps that the points are made of."""
         self._about: dict[str, Metric] = dict(_METRICS)
-        self._points: dict[str, dict[int, float | None]] = {name: {} for name in self._about}
+        self._growing = [_Growing(metric) for metric in self._about.values()]
 
     def read(self, run: Run) -> dict[str, Curve]:
         """Every curve of the run by its name, in the order in which they are listed; those without any step are left out."""
@@ -133,22 +195,20 @@ class CurveReader:
         steps = self._telemetry.steps
         new = [steps[step] for step in sorted(steps) if self._known.get(step) is not steps[step]]
         undone = not self._known.keys() <= steps.keys()
-        if undone or any(metric.name not in self._about for step in new for metric in _named(step)):
+        late = bool(self._known and new) and any(step.step < max(self._known) for step in new if step.step not in self._known)
+        if undone or late or any(metric.name not in self._about for step in new for metric in _named(step)):
             new = [steps[step] for step in sorted(steps)]
             self._about = {**_METRICS, **{metric.name: metric for step in new for metric in _named(step)}}
-            self._points = {name: {} for name in self._about}
+            self._growing = [_Growing(metric) for metric in self._about.values()]
         self._known = dict(steps)
-        for step in new:
-            for name, metric in self._about.items():
-                self._points[name][step.step] = _number(metric.read(step))
-        curves = [_curve(metric, dict(self._points[name])) for name, metric in self._about.items()]
+        for each in self._growing:
+            for step in new:
+                each.put(step)
+        curves = [each.curve() for each in self._growing]
         curves += _held_out([steps[step] for step in sorted(steps)])
         groups = list(dict.fromkeys(metric.group for metric in METRICS.values()))
         curves.sort(key=lambda curve: groups.index(curve.group))
-        found = {curve.name: curve for curve in curves if curve.points}
-        for curve in found.values():
-            curve.prepare()
-        return found
+        return {curve.name: curve for curve in curves if curve.points}
 
 
 def together(name: str, curves: Mapping[str, Curve]) -> list[str]:

@@ -31,7 +31,7 @@ PAGE_BYTES = 4_000_000
 """A stream reads no more of a page after so many bytes of events."""
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """An event of the log: ids grow by one, `at` is the unix time in seconds when it was emitted; NaN where that cannot be
     read."""
 

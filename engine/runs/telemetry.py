@@ -35,7 +35,7 @@ KINDS = (
 )
 
 
-class StepMetrics(msgspec.Struct, frozen=True):
+class StepMetrics(msgspec.Struct, frozen=True, gc=False):
     """What one step that ended left in the log. None: not in the log, or not yet.
 
     `at` is when it ended, in unix time; None is not known. `published_after` is how many seconds later its adapter answered.

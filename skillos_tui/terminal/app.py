@@ -23,7 +23,7 @@ from textual.worker import WorkerFailed
 from engine.core.text import counted
 from skillos_tui.terminal.check import in_browser, say_error
 from skillos_tui.terminal.driver import Burst, TerminalDriver
-from skillos_tui.terminal.garbage import PAUSE_SECONDS, Garbage
+from skillos_tui.terminal.garbage import LOOK_SECONDS, Garbage
 from skillos_tui.terminal.tty import Tty
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -145,7 +145,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
             return
         garbage = Garbage()
         garbage.begin()
-        self.set_interval(PAUSE_SECONDS, lambda: garbage.look(time.monotonic() - self._typed))
+        self.set_interval(LOOK_SECONDS, lambda: garbage.look(time.monotonic() - self._typed))
 
     # Frames
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Sequence
 
-PAUSE_SECONDS = 1.0
-"""Without a key for so long, nobody waits for one."""
-OLD_GARBAGE, MUCH_GARBAGE = 10, 200
-"""After how many collections of young objects the others are collected too: when nobody types, and at the latest."""
+LOOK_SECONDS = 1.0
+"""How often `look` is to be called."""
+DUE: Sequence[tuple[float, int]] = ((5.0, 3), (1.0, 50), (0.0, 200))
+"""Old objects are collected after so many seconds without a key, and so many collections of young objects. The more there are
+to look at, the sooner: three take 30 ms, and a key often comes a second after another, rarely five."""
 NEVER = 1_000_000
-WHOLE_SECONDS, WHOLE_PAUSE = 600.0, 30.0
-"""All objects are collected after so long at the earliest, when nobody has typed for a while."""
-WHOLE_AT_LAST = 3600.0
-"""All objects are collected after so long, in any pause."""
+WHOLE: Sequence[tuple[float, float]] = ((30.0, 600.0), (5.0, 3600.0))
+"""All objects are collected after so many seconds without a key, and so many since that was done last."""
 
 
 class Garbage:
@@ -39,11 +39,10 @@ class Garbage:
     def look(self, quiet: float) -> None:
         """Collect what is due now; nobody has typed for `quiet` seconds."""
         young, past = gc.get_count()[2], time.monotonic() - self._whole
-        pauses = quiet >= PAUSE_SECONDS
-        if pauses and past >= (WHOLE_SECONDS if quiet >= WHOLE_PAUSE else WHOLE_AT_LAST):
+        if any(quiet >= pause and past >= seconds for pause, seconds in WHOLE):
             self._whole = time.monotonic()
             gc.unfreeze()
-        elif young < (OLD_GARBAGE if pauses else MUCH_GARBAGE):
+        elif not any(quiet >= pause and young >= collections for pause, collections in DUE):
             return
         gc.collect()
         gc.freeze()

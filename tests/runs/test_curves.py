@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.core.events import HeldOutMeasured, RunStarted, UpdateMade
+from engine.core.events import AdapterPublished, HeldOutMeasured, RunStarted, UpdateMade
 from engine.runs.curves import COURSE, TOGETHER, Curve, CurveReader, group_spreads, shown, together
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS
@@ -95,10 +95,44 @@ def test_curves_that_are_read_piece_by_piece_are_those_that_are_read_at_once(tmp
         run.append(RunStarted("train", "pocket", 9, pid=1))
         for piece in pieces:
             run.append(*piece)
-            assert reader.read(run) == CurveReader().read(run)
+            assert whole(reader.read(run)) == whole(CurveReader().read(run))
     with Run.create(tmp_path / "other", kind="train", config_text=CONFIG) as other:
         other.append(RunStarted("train", "pocket", 9, pid=1), ended(1))
-        assert reader.read(other) == CurveReader().read(other)
+        assert whole(reader.read(other)) == whole(CurveReader().read(other))
+
+
+def whole(curves: dict[str, Curve]) -> list[object]:
+    """The curves with all that follows from their points, computed anew."""
+    return [
+        (curve, list(curve.points), curve.newest, curve.measured, curve.bounds, curve.change, curve.course)
+        for curve in curves.values()
+    ]
+
+
+def test_a_long_curve_that_grows_is_that_of_all_its_steps(tmp_path: Path) -> None:
+    reader = CurveReader()
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
+        run.append(RunStarted("train", "pocket", 9, pid=1))
+        for first in range(1, 3 * COURSE, 50):
+            ended = [step_ended(step, r=None if step % 7 == 3 else step * 37 % 101 / 50) for step in range(first, first + 50)]
+            run.append(*ended)
+            grown = reader.read(run)
+            for curve in grown.values():
+                fresh = Curve(curve.name, curve.group, curve.unit, curve.meaning, curve.points)
+                assert whole({"": curve}) == whole({"": fresh})
+        run.append(AdapterPublished(20, "probe"))
+        run.append(RunStarted("train", "pocket", 9, pid=2, resumed_from=COURSE + 7), step_ended(COURSE + 8, r=9.0))
+        assert whole(reader.read(run)) == whole(CurveReader().read(run))
+
+
+def test_a_step_that_ends_late_has_its_place(tmp_path: Path) -> None:
+    reader = CurveReader()
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
+        run.append(RunStarted("train", "pocket", 9, pid=1), step_ended(1), step_ended(3, r=0.5))
+        reader.read(run)
+        run.append(step_ended(2, r=1.5))
+        found = reader.read(run)["r"]
+        assert [*found.points] == [1, 2, 3] and found.newest == 0.5
 
 
 @pytest.mark.parametrize("unit", ["", "s", "share", "nats", "tokens", "tokens/s", "of 6"])

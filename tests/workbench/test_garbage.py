@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from skillos_tui.terminal import garbage
-from skillos_tui.terminal.garbage import MUCH_GARBAGE, OLD_GARBAGE, WHOLE_AT_LAST, WHOLE_PAUSE, WHOLE_SECONDS, Garbage
+from skillos_tui.terminal.garbage import DUE, WHOLE, Garbage
 
 
 class Ring:
@@ -45,44 +45,44 @@ def dropped() -> weakref.ref[Ring]:
     return weakref.ref(ring)
 
 
-def test_old_garbage_stays_while_somebody_types_and_goes_in_a_pause(found: Garbage) -> None:
+@pytest.mark.parametrize(("pause", "collections"), DUE)
+def test_garbage_goes_in_a_pause_that_is_the_longer_the_less_there_is(
+    found: Garbage, pause: float, collections: int
+) -> None:
     ring = dropped()
-    grow(OLD_GARBAGE)
-    found.look(quiet=0.2)
+    grow(collections - 2)  # one more is counted for the ring
+    found.look(quiet=pause)
     assert ring() is not None
-    found.look(quiet=1.5)
-    assert ring() is None
-
-
-def test_much_garbage_goes_while_somebody_types(found: Garbage) -> None:
-    ring = dropped()
-    grow(MUCH_GARBAGE)
-    found.look(quiet=0.0)
+    grow(1)
+    if pause:
+        found.look(quiet=pause - 0.1)
+        assert ring() is not None
+    found.look(quiet=pause)
     assert ring() is None
 
 
 def test_little_garbage_is_not_looked_for(found: Garbage) -> None:
     ring = dropped()
-    found.look(quiet=5.0)
+    found.look(quiet=29.0)
     assert ring() is not None
 
 
-@pytest.mark.parametrize(("quiet", "after"), [(WHOLE_PAUSE, WHOLE_SECONDS), (1.0, WHOLE_AT_LAST)])
+@pytest.mark.parametrize(("pause", "after"), WHOLE)
 def test_what_was_set_aside_is_looked_at_after_a_long_time(
-    found: Garbage, monkeypatch: pytest.MonkeyPatch, quiet: float, after: float
+    found: Garbage, monkeypatch: pytest.MonkeyPatch, pause: float, after: float
 ) -> None:
     held = Ring()
     ring = weakref.ref(held)
-    grow(OLD_GARBAGE)
-    found.look(quiet=2.0)
+    grow(DUE[0][1])
+    found.look(quiet=DUE[0][0])
     assert gc.get_freeze_count() > 0
     del held
-    grow(OLD_GARBAGE)
-    found.look(quiet=2.0)
+    grow(DUE[0][1])
+    found.look(quiet=DUE[0][0])
     assert ring() is not None
     later = time.monotonic() + after + 1
     monkeypatch.setattr(garbage.time, "monotonic", lambda: later)
-    found.look(quiet=0.5)
+    found.look(quiet=pause - 0.1)
     assert ring() is not None
-    found.look(quiet=quiet)
+    found.look(quiet=pause)
     assert ring() is None

@@ -108,7 +108,7 @@ AnyEvent = (
 )
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
     """What is read in the place of an event that this version cannot read: `kind` as it is stored, and why. It is never
     written. In JSON it is `{"kind": "dreamt", "unreadable": "…"}`."""
 

@@ -43,7 +43,7 @@ MAX_TASK = 300
 """Characters of a task's text that are kept here."""
 
 
-class PositionRow(msgspec.Struct):
+class PositionRow(msgspec.Struct, gc=False):
     """One position. `outcome` is None while it is played; `skipped` is why the curator was not asked, "" where it was.
 
     `task` is the beginning of the task's text. `played_by` is the rollout whose episode it is; None: this one played it.
@@ -69,7 +69,7 @@ class PositionRow(msgspec.Struct):
         return spot_at(self.at)
 
 
-class RolloutRow(msgspec.Struct):
+class RolloutRow(msgspec.Struct, gc=False):
     """One rollout: its positions by number, its rewards (None: not scored), its advantage (None: no update, or none for
     it), and how many of its positions were measured."""
 
@@ -86,7 +86,7 @@ class RolloutRow(msgspec.Struct):
         return self.rewards.r if self.rewards else None
 
 
-class GroupRow(msgspec.Struct):
+class GroupRow(msgspec.Struct, gc=False):
     """One group: what was drawn (None where the log does not say), and its rollouts by number."""
 
     number: int

@@ -36,7 +36,7 @@ Key = tuple[bool, int]
 """Whether it is a held-out measurement, and its step."""
 
 
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, gc=False):
     """A step or a measurement in the log: its events have ids from `first` to `last`; a `last` of 0 is still to come.
 
     `begun`: the log has its beginning; then `groups` is how many groups were drawn. `ended` is its summary, None before.
