@@ -102,8 +102,7 @@ TOGETHER: Mapping[str, Together] = MappingProxyType(
 
 
 class _Growing:
-    """The points of a metric that gets steps at the end. What follows from the earlier ones is computed once: of 10,000 steps,
-    it takes the time that some hundred take."""
+    """The points of a metric that gets steps at its end; what follows from the earlier ones is computed once."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -195,7 +194,8 @@ class CurveReader:
         steps = self._telemetry.steps
         new = [steps[step] for step in sorted(steps) if self._known.get(step) is not steps[step]]
         undone = not self._known.keys() <= steps.keys()
-        late = bool(self._known and new) and any(step.step < max(self._known) for step in new if step.step not in self._known)
+        newest = max(self._known, default=0)
+        late = any(step.step < newest and step.step not in self._known for step in new)
         if undone or late or any(metric.name not in self._about for step in new for metric in _named(step)):
             new = [steps[step] for step in sorted(steps)]
             self._about = {**_METRICS, **{metric.name: metric for step in new for metric in _named(step)}}

@@ -72,18 +72,32 @@ def _level(value: float, levels: int, low: float, high: float) -> int:
 def _columns(values: Values, total: int, columns: int) -> list[tuple[int, float | None]]:
     """Each value's column, with the mean of the measured ones where several fall on the same."""
 
-    def column_of(at: int) -> int:
-        return round(at * (columns - 1) / max(1, total - 1))
-
+    places = range(max(1, total))
     together: list[tuple[int, float | None]] = []
     first = 0
     while first < len(values):
-        column = column_of(first)
-        behind = bisect_right(range(len(values)), column, first, key=column_of)
-        found = [value for value in values[first:behind] if value is not None]
+        column = dot_of(first, places, columns)
+        end = behind(range(len(values)), column, places, columns, first, len(values))
+        found = [value for value in values[first:end] if value is not None]
         together.append((column, sum(found) / len(found) if found else None))
-        first = behind
+        first = end
     return together
+
+
+def dot_of(place: int, places: range, dots: int) -> int:
+    """The dot, of so many, of one of these places."""
+    return round((place - places.start) * (dots - 1) / max(1, len(places) - 1))
+
+
+def behind(known: Sequence[int], dot: int, places: range, dots: int, first: int, end: int) -> int:
+    """Where in `known`, places in their order, those behind a dot begin; between `first`, which is on the dot, and `end`."""
+    last = places.start + int((dot + 0.5) * (len(places) - 1) / max(1, dots - 1))
+    at = max(first + 1, bisect_right(known, last, first, end))  # one more or less, as numbers are rounded
+    while at > first + 1 and dot_of(known[at - 1], places, dots) > dot:
+        at -= 1
+    while at < end and dot_of(known[at], places, dots) <= dot:
+        at += 1
+    return at
 
 
 def between(start: tuple[int, int] | None, end: tuple[int, int] | None) -> list[tuple[int, int]]:

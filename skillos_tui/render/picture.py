@@ -17,7 +17,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from engine.core.errors import SkillosError
-from skillos_tui.render.plot import LABELS_APART, Scale, Series, scale, scales_of
+from skillos_tui.render.plot import LABELS_APART, Scale, Series, bounds_of, scale, scales_of
 from skillos_tui.render.text import safe
 
 WIDTH, HEIGHT = 960, 540
@@ -96,7 +96,7 @@ def table(series: Sequence[Series], steps: range) -> str:
 
 def shapes(title: str, series: Sequence[Series], steps: range) -> list[Shape]:
     """What the picture consists of: axes with labels, curves, and the names of the curves below."""
-    scales = scales_of(series, steps, TICKS * LABELS_APART) or [scale([], 1)]
+    scales = scales_of(series, [bounds_of(each, steps) for each in series], TICKS * LABELS_APART) or [scale([], 1)]
     alike = len(set(scales)) == 1
     found: list[Shape] = [Label((LEFT, TOP - 20), _short(safe(title), WIDTH - LEFT - RIGHT))]
     for tick in scales[0].ticks if alike else ():

@@ -10,12 +10,12 @@ measured leaves a gap.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from skillos_tui.render.chart import DOTS, between
+from skillos_tui.render.chart import DOTS, behind, between, dot_of
 from skillos_tui.render.text import Line, Spans
 
 SIGNS = "●▲■◆✚○"
@@ -87,21 +87,25 @@ def scale(values: Iterable[float | None], rows: int) -> Scale:
     return Scale(ticks[0], ticks[-1], ticks, _digits(step) - 1 - math.floor(math.log10(step) + 1e-9))
 
 
-def known_of(series: Series, steps: range) -> list[float]:
-    """The measured values of a curve at these steps."""
+Bounds = tuple[float, float] | None
+"""The least and the greatest measured value of a curve; None where nothing was measured."""
+
+
+def bounds_of(series: Series, steps: range) -> Bounds:
+    """The bounds of a curve at these steps."""
     points = series.points
-    if points and steps and steps.start <= min(points) and max(points) < steps.stop:
-        return [value for value in points.values() if value is not None]
-    return [value for step, value in points.items() if step in steps and value is not None]
+    if points and steps and not (steps.start <= min(points) and max(points) < steps.stop):
+        points = {step: value for step, value in points.items() if step in steps}
+    known = [value for value in points.values() if value is not None and -HIGHEST < value < HIGHEST]
+    return (min(known), max(known)) if known else None
 
 
-def scales_of(series: Sequence[Series], steps: range, rows: int) -> list[Scale]:
+def scales_of(series: Sequence[Series], bounds: Sequence[Bounds], rows: int) -> list[Scale]:
     """A scale for each curve: the same for all if they are of one unit and of similar height, else one of its own."""
-    values = [known_of(each, steps) for each in series]
-    heights = [top for known in values if (top := max(map(abs, known), default=0.0))]
+    heights = [top for ends in bounds if ends is not None and (top := max(map(abs, ends)))]
     if len({each.unit for each in series}) == 1 and (not heights or max(heights) <= NEAR * min(heights)):
-        return [scale([value for known in values for value in known], rows)] * len(series)
-    return [scale(known, rows) for known in values]
+        return [scale([value for ends in bounds for value in ends or ()], rows)] * len(series)
+    return [scale(ends or (), rows) for ends in bounds]
 
 
 def _round_step(step: float) -> float:
@@ -171,18 +175,18 @@ def step_at(column: int, steps: range, width: int) -> int:
 
 def _dot_of(step: int, steps: range, width: int) -> int:
     """The dot of a step, of `width` times two; in the middle where there is no other step."""
-    return round((step - steps.start) * (width * 2 - 1) / (len(steps) - 1)) if len(steps) > 1 else width
+    return dot_of(step, steps, width * 2) if len(steps) > 1 else width
 
 
 def _dots(series: Series, steps: range, own: Scale, width: int, height: int) -> Iterable[tuple[int, int] | None]:
     """The dots of the measured steps from left to right, the mean where several fall on a column; None is a gap."""
     every = sorted(series.points)
-    due = every[bisect_left(every, steps.start) : bisect_left(every, steps.stop)]
-    at = 0
-    while at < len(due):
-        x, first = _dot_of(due[at], steps, width), at
-        at = bisect_right(due, x, first, key=lambda step: _dot_of(step, steps, width))
-        known = [value for step in due[first:at] if (value := series.points[step]) is not None]
+    values = list(series.points.values()) if every == [*series.points] else [series.points[step] for step in every]
+    at, end = bisect_left(every, steps.start), bisect_left(every, steps.stop)
+    while at < end:
+        x, first = _dot_of(every[at], steps, width), at
+        at = behind(every, x, steps, width * 2, first, end)
+        known = [value for value in values[first:at] if value is not None]
         if not known:
             yield None
             continue

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 LOOK_SECONDS = 1.0
 """How often `look` is to be called."""
 DUE: Sequence[tuple[float, int]] = ((5.0, 3), (1.0, 50), (0.0, 200))
-"""Old objects are collected after so many seconds without a key, and so many collections of young objects. The more there are
-to look at, the sooner: three take 30 ms, and a key often comes a second after another, rarely five."""
+"""Old objects are collected after so many seconds without a key, and so many collections of young objects: three take 30 ms,
+and a key often comes a second after another, rarely five."""
 NEVER = 1_000_000
 WHOLE: Sequence[tuple[float, float]] = ((30.0, 600.0), (5.0, 3600.0))
 """All objects are collected after so many seconds without a key, and so many since that was done last."""

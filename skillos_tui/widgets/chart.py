@@ -10,6 +10,7 @@ that changed, and the terminal gets only the cells that changed.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -19,9 +20,10 @@ from textual.message import Message
 from engine.runs.curves import shown
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.plot import (
+    Bounds,
     Series,
     axis_labels,
-    known_of,
+    bounds_of,
     plot,
     scales_of,
     sign_of,
@@ -78,13 +80,18 @@ class ChartPane(Pane):
         self._steps: list[int] = []
         self._cursor: int | None = None
         self._range: tuple[int, int] | None = None
+        self._bounded: tuple[range, list[Bounds]] = range(0), []
+        """The bounds of the curves at these steps, as last computed."""
         self._plotted = (0, 0)
         """The first column of the chart and its width, as last drawn."""
 
     def show(self, series: Sequence[Series], empty: str = "") -> None:
         """Show these curves; `empty` is shown where there is no step."""
         self.series, self.empty = series, empty
-        self._steps = sorted({step for each in series for step in each.points if abs(step) <= MOST_STEPS})
+        self._steps = sorted(set().union(*(each.points for each in series)))
+        if self._steps and max(-self._steps[0], self._steps[-1]) > MOST_STEPS:
+            self._steps = [step for step in self._steps if abs(step) <= MOST_STEPS]
+        self._bounded = range(0), []
         self.renew()
 
     @property
@@ -92,8 +99,12 @@ class ChartPane(Pane):
         """The step under the cursor: the one that was chosen, or the next one that there is; else the newest."""
         if not self._steps:
             return None
-        wanted = self._cursor
-        return self._steps[-1] if wanted is None else min(self._steps, key=lambda step: (abs(step - wanted), step))
+        return self._steps[-1] if self._cursor is None else self._nearest(self._cursor)
+
+    def _nearest(self, step: int) -> int:
+        """The step of the curves that is nearest to this one."""
+        at = bisect_left(self._steps, step)
+        return min(self._steps[max(0, at - 1) : at + 1], key=lambda each: (abs(each - step), each))
 
     @property
     def chosen_step(self) -> int | None:
@@ -110,6 +121,13 @@ class ChartPane(Pane):
             first, last = max(first, self._range[0]), min(last, self._range[1])
         return range(first, max(first, last) + 1)
 
+    @property
+    def _bounds(self) -> list[Bounds]:
+        """The bounds of the curves at the steps that are shown."""
+        if self._bounded[0] != self.steps:
+            self._bounded = self.steps, [bounds_of(each, self.steps) for each in self.series]
+        return self._bounded[1]
+
     def go_to_step(self, step: int | None) -> None:
         """Put the cursor at a step, and into view; None: at the newest."""
         self._cursor = step
@@ -122,7 +140,7 @@ class ChartPane(Pane):
             return [line(f"muted:{self.empty}")]
         legend = self._legend(width)[: max(1, height // 3)]
         rows = max(1, height - len(legend) - 2)
-        scales = scales_of(self.series, self.steps, rows)
+        scales = scales_of(self.series, self._bounds, rows)
         labels = axis_labels(scales[0], rows) if len(set(scales)) == 1 else _shares(rows)
         left = max(map(len, labels))
         cells = max(8, width - left - 2)
@@ -142,12 +160,11 @@ class ChartPane(Pane):
     def _legend(self, width: int) -> list[Line]:
         """The step under the cursor, and each curve's sign, label and value there; none is cut between two rows."""
         at = self.cursor
-        own = len(set(scales_of(self.series, self.steps, 1))) > 1
+        own = len(set(scales_of(self.series, self._bounds, 1))) > 1
         rows = [line("muted:step ", f"strong:{at}")]
-        for number, each in enumerate(self.series):
+        for number, (each, bounds) in enumerate(zip(self.series, self._bounds, strict=True)):
             value = shown(each.unit, each.points[at]) if at is not None and at in each.points else "–"
-            known = known_of(each, self.steps)
-            ends = f" ({shown(each.unit, min(known))} to {shown(each.unit, max(known))})" if own and known else ""
+            ends = f" ({shown(each.unit, bounds[0])} to {shown(each.unit, bounds[1])})" if own and bounds else ""
             item = line(f"{style_of(number)}:   {sign_of(number)} {each.label} ", f"strong:{value}", f"muted:{ends}")
             if width_of(rows[-1]) + width_of(item) > width:
                 rows.append(line())
@@ -202,7 +219,7 @@ class ChartPane(Pane):
         column = event.x - (self.content_region.x - self.region.x) - left
         if self._steps and 0 <= column < width:
             wanted = step_at(column, self.steps, width)
-            step = min(self._steps, key=lambda each: (abs(each - wanted), each))
+            step = self._nearest(wanted)
             self._put(None if step == self._steps[-1] else step)
 
 

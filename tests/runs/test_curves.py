@@ -114,7 +114,9 @@ def test_a_long_curve_that_grows_is_that_of_all_its_steps(tmp_path: Path) -> Non
     with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
         run.append(RunStarted("train", "pocket", 9, pid=1))
         for first in range(1, 3 * COURSE, 50):
-            ended = [step_ended(step, r=None if step % 7 == 3 else step * 37 % 101 / 50) for step in range(first, first + 50)]
+            ended = [
+                step_ended(step, r=None if step % 7 == 3 else step * 37 % 101 / 50) for step in range(first, first + 50)
+            ]
             run.append(*ended)
             grown = reader.read(run)
             for curve in grown.values():

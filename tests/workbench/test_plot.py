@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from skillos_tui.render.chart import bars
+from skillos_tui.render.chart import bars, behind, dot_of
 from skillos_tui.render.plot import Series, axis_labels, column_of, plot, scale, sign_of, step_at, step_axis
 
 ONE = scale([0.0, 1.0], 8)
@@ -104,3 +104,17 @@ def test_a_single_step_is_in_the_middle_and_no_other_one_is_named() -> None:
 def test_many_steps_are_averaged_in_their_column() -> None:
     rows = drawn(Series("r", {step: float(step % 2) for step in range(1, 2001)}), steps=range(1, 2001))
     assert all(not row.strip() for row in (*rows[:3], *rows[5:]))
+
+
+@pytest.mark.parametrize("dots", [1, 2, 7, 160])
+@pytest.mark.parametrize("count", [1, 2, 3, 100, 1001])
+def test_the_steps_of_each_dot_are_found(count: int, dots: int) -> None:
+    places = range(5, 5 + count)
+    known = [place for place in places if place % 7 != 3] or [5]
+    first = 0
+    while first < len(known):
+        dot = dot_of(known[first], places, dots)
+        end = behind(known, dot, places, dots, first, len(known))
+        assert {dot_of(place, places, dots) for place in known[first:end]} == {dot}
+        assert end == len(known) or dot_of(known[end], places, dots) > dot
+        first = end

@@ -71,8 +71,10 @@ class RolloutTree(ListPane):
         super().__init__(title, id=id)
         self.spans = Spans()
         self.unit = "step"
-        self._newest_first: list[Span] = []
-        self._folded: dict[SpanKey, tuple[Span, Item]] = {}
+        self._ordered: list[Span] = []
+        self._folded: list[Item] = []
+        """The item of each of those steps, as it is while the step is folded."""
+        self._at: dict[SpanKey, int] = {}
         self.opened: set[Spot] = set()
         self.steps: dict[SpanKey, StepRows] = {}
         self.turns: dict[Spot, list[TurnTaken]] = {}
@@ -109,7 +111,7 @@ class RolloutTree(ListPane):
     def items(self, width: int) -> Sequence[Item]:
         if self.found is not None:
             return list(self._places(self.found))
-        shown = list(self._steps())
+        shown = self._steps()
         return shown or [Item(line(f"muted:{self.empty}"), whole=True)]
 
     def _places(self, found: Found) -> Iterator[Item]:
@@ -127,17 +129,33 @@ class RolloutTree(ListPane):
             at = end
         return as_line(tuple(span for span in (*spans, (place.line[at:], "")) if span[0]))
 
-    def _steps(self) -> Iterator[Item]:
-        """The items of all steps, the newest first; that of a folded one is made once."""
+    def _steps(self) -> list[Item]:
+        """The items of all steps, the newest first. Those of folded steps were made before: a run may have thousands."""
+        if self.only is not None:
+            return [item for span in reversed(self._ordered) for item in self._step(span)]
         opened = {(spot.held_out, spot.step) for spot in self.opened if spot.group is None}
-        for span in self._newest_first:
-            if self.only is not None or span.key in opened:
-                yield from self._step(span)
-                continue
-            known = self._folded.get(span.key)
-            if known is None or known[0] is not span:
-                known = self._folded[span.key] = span, next(self._step(span))
-            yield known[1]
+        found: list[Item] = []
+        end = len(self._folded)
+        for place in sorted((self._at[key] for key in opened if key in self._at), reverse=True):
+            found += reversed(self._folded[place + 1 : end])
+            found += self._step(self._ordered[place])
+            end = place
+        found += reversed(self._folded[:end])
+        return found
+
+    def _fold(self, ordered: list[Span]) -> None:
+        """Make the items of these steps, the oldest first, where they are other ones than before."""
+        pairs = enumerate(zip(self._ordered, ordered, strict=False))
+        shorter = min(len(self._ordered), len(ordered))
+        same = next((at for at, (old, new) in pairs if old is not new), shorter)
+        for span in self._ordered[same:]:
+            del self._at[span.key]
+        del self._folded[same:]
+        for span in ordered[same:]:
+            self._at[span.key] = len(self._folded)
+            row = partial(_drawn, 0, FOLDED, "muted", partial(step_row, span, self.unit))
+            self._folded.append(Item(row, span.spot.text))
+        self._ordered = ordered
 
     def _step(self, span: Span) -> Iterator[Item]:
         if self._hides(span.spot):
@@ -215,8 +233,9 @@ class RolloutTree(ListPane):
                 del self.steps[key]
                 self.turns = {at: turns for at, turns in self.turns.items() if (at.held_out, at.step) != key}
         if unit != self.unit:
-            self._folded.clear()
-        self.spans, self.unit, self._newest_first = spans, unit, spans.all[::-1]
+            self._fold([])
+        self.spans, self.unit = spans, unit
+        self._fold(spans.all)
         self.empty = "Nothing has been played yet: the first step appears here by itself."
         self._retitle()
         self.renew()
