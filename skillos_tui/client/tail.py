@@ -93,7 +93,7 @@ class Tail:
     def follow(self, last: int, worker: Worker[None], stop: threading.Event) -> None:
         """Post what is written after event `last`, until the worker is cancelled. Raises `FileNotFoundError` when the run
         was removed."""
-        version, engine, repo, looked = -1, None, NOT_READ, 0.0
+        version, engine, repo, looked, state = -1, None, NOT_READ, 0.0, ""
         for _ in self._writes(stop):
             if worker.is_cancelled:
                 return
@@ -103,7 +103,8 @@ class Tail:
                 with self._posting:
                     last = self._post_events(self.run.stream(last), live=True) or last
                     self._last = last
-            if written or time.monotonic() - looked >= LOOK_SECONDS:
+            before, state = state, self.run.state().state
+            if state != before or time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
                 engine = self._post_engine(engine)
                 repo = self.post_repo(repo)

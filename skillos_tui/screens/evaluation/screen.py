@@ -127,8 +127,6 @@ class EvaluationScreen(FullScreen):
         self.composed = True
         self.go_to("steps")
         self._show()
-
-    def on_screen_resume(self) -> None:
         self.renew({"state", "rewards"})
 
     def renew(self, parts: set[Part]) -> None:

@@ -98,9 +98,6 @@ class LiveScreen(FullScreen):
         self.go_to("transcript")
         self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
 
-    def on_screen_resume(self) -> None:
-        self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
-
     def renew(self, parts: set[Part]) -> None:
         if not self.composed or not self.is_current:
             return

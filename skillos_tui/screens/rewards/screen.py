@@ -99,9 +99,9 @@ class RewardsScreen(FullScreen):
         self.go_to("figures")
         self.set_interval(LOOK_SECONDS, self._follow_others)
         self._show()
+        self.renew({"state", "rewards"})
 
     def on_screen_resume(self) -> None:
-        self.renew({"state", "rewards"})
         self._follow_others()
 
     def renew(self, parts: set[Part]) -> None:

@@ -116,10 +116,6 @@ class SkillsScreen(FullScreen):
         self.list.run = self.page.run = self.history.run = app.path.name if app.path is not None else ""
         self.renew({"state", "skills", "rewards"})
 
-    def on_screen_resume(self) -> None:
-        if self.composed:
-            self.renew({"state", "skills"})
-
     def renew(self, parts: set[Part]) -> None:
         if not self.composed or not self.is_current:
             return

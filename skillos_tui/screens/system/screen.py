@@ -146,7 +146,6 @@ class SystemScreen(FullScreen):
         self._show_all()
 
     def on_screen_resume(self) -> None:
-        self.renew({"state", "memory", "rewards"})
         if self.composed:
             self._read_again()
 
