@@ -26,8 +26,8 @@ from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.replies import Replies
+from skillos_tui.screens.appearing import Appearing, Palette
 from skillos_tui.screens.base import FullScreen, Listener
-from skillos_tui.screens.ending import Palette
 from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.naming import key_of
 from skillos_tui.screens.navigator import Navigator
@@ -113,12 +113,14 @@ class SkillosApp(Replies):
 
     def get_default_screen(self) -> Screen[Any]:
         """The first screen. A mode that is listed in `MODES` would parse all style sheets again before the first paint."""
-        return self._make_lowest(self.current_mode)
+        return make_screen(LOWEST[self.current_mode])
 
-    def _make_lowest(self, mode: str) -> FullScreen:
-        screen = make_screen(LOWEST[mode])
-        screen.fit(self)
-        return screen
+    def get_screen(self, screen: Any, screen_class: Any = None) -> Any:
+        """Textual's, which is asked for each screen before it is opened."""
+        found = super().get_screen(screen, screen_class)
+        if isinstance(found, Appearing) and not found.is_running:
+            found.fit(self)
+        return found
 
     def key_of(self, action: str) -> str:
         if action not in self._key_names:
@@ -127,7 +129,7 @@ class SkillosApp(Replies):
 
     def on_mount(self) -> None:
         for mode in LOWEST:
-            self.add_mode(mode, partial(self._make_lowest, mode))
+            self.add_mode(mode, partial(make_screen, LOWEST[mode]))
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -263,7 +265,7 @@ class SkillosApp(Replies):
         await self.switch_mode(HOME)
         await self.remove_mode(RUN)
         await self.navigator.forget(RUN)
-        self.add_mode(RUN, partial(self._make_lowest, RUN))
+        self.add_mode(RUN, partial(make_screen, LOWEST[RUN]))
         await self.switch_mode(RUN)
 
     async def go_home(self) -> None:
@@ -337,7 +339,7 @@ class SkillosApp(Replies):
         self.skills = folder
         await self.remove_mode(SKILLS)
         await self.navigator.forget(SKILLS)
-        self.add_mode(SKILLS, partial(self._make_lowest, SKILLS))
+        self.add_mode(SKILLS, partial(make_screen, LOWEST[SKILLS]))
         await self.switch_mode(SKILLS)
 
     async def action_choose_theme(self) -> None:

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 from rich.cells import cell_len
 from textual import events
@@ -40,7 +40,7 @@ from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import Line, line, safe, tail, widest, width_of
-from skillos_tui.screens.ending import OpenAtExit
+from skillos_tui.screens.appearing import Appearing
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
 from skillos_tui.widgets.pane import Pane
@@ -48,8 +48,6 @@ from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.tabs import StateBar
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from skillos_tui.client.messages import Reply
     from skillos_tui.screens.layout import Grip
     from skillos_tui.workbench import Workbench
@@ -69,7 +67,7 @@ class Listener:
         return True
 
 
-class FullScreen(OpenAtExit, Screen[None], Listener):
+class FullScreen(Appearing, Screen[None], Listener):
     """A screen that fills the terminal.
 
     The focused pane, or the last one that was, has the class `-current`; where space is short it alone is shown.
@@ -94,8 +92,6 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
         self.restored = False
         """Whether the program opened this screen at its start, not a key of the person."""
         self._away = False
-        self._styled = False
-        """Whether the first resume has been seen."""
         self._grip: Grip | None = None
         """The border that is dragged."""
         self._announced: tuple[object, ...] = ()
@@ -104,19 +100,6 @@ class FullScreen(OpenAtExit, Screen[None], Listener):
     def workbench(self) -> Workbench:
         """The app, by its own type."""
         return cast("Workbench", self.app)
-
-    def fit(self, app: App[Any]) -> None:
-        """Add the classes of the terminal's size now: Textual adds them after the first paint, and styles all again."""
-        across = app.HORIZONTAL_BREAKPOINTS if self.HORIZONTAL_BREAKPOINTS is None else self.HORIZONTAL_BREAKPOINTS
-        down = app.VERTICAL_BREAKPOINTS if self.VERTICAL_BREAKPOINTS is None else self.VERTICAL_BREAKPOINTS
-        for extent, classes in ((app.size.width, across), (app.size.height, down)):
-            reached = [name for least, name in classes or () if extent >= least]
-            self.add_class(*reached[-1:], update=False)
-
-    async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.ScreenResume) and not self._styled:
-            self._styled, event.refresh_styles = True, False  # each widget was styled when it was mounted
-        await super().on_event(event)
 
     @property
     def state_line(self) -> Line | Fitting:

@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 from skillos_tui.keymap import BACK, TABS
-from skillos_tui.screens.ending import OpenAtExit
+from skillos_tui.screens.appearing import Appearing
 
 if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
@@ -28,7 +28,7 @@ _HINT = re.compile(r"(?P<key>\S+) \S.*?(?=\s{2,}|\s*$)")
 _NAMES = {"esc": "escape"}
 
 
-class DialogScreen(OpenAtExit, ModalScreen[ScreenResultType], Generic[ScreenResultType]):
+class DialogScreen(Appearing, ModalScreen[ScreenResultType], Generic[ScreenResultType]):
     """A modal screen; what it composes is centered."""
 
     CSS_PATH: ClassVar = [DIALOG_STYLE]

@@ -104,7 +104,6 @@ class Navigator:
         key = (self.app.current_mode, name)
         if key not in self.kept:
             screen = make_screen(name)
-            screen.fit(self.app)
             screen.restored = restored
             self.app.install_screen(screen, "/".join(key))
             self.kept[key] = screen

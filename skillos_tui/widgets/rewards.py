@@ -64,6 +64,7 @@ class RewardPane(Pane):
         self.view = RunView()
         self._title = title
         self._metrics = False
+        self._course = Course()
 
     def switch(self) -> None:
         """Show every metric of the last step, or the reward again."""
@@ -124,13 +125,34 @@ class RewardPane(Pane):
             facts = reward_facts(self.view, min(BAR[-1], BAR[0] + spare // 2))
             parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
         if width < parts + GAP + LEAST_CURVE:
-            drawn = curves(self.view, width, max(3, height - -(-len(facts) // 2)))
+            drawn = curves(self.view, self._course, width, max(3, height - -(-len(facts) // 2)))
             return [*said, *drawn, *fact_columns(facts, width)]
-        left = curves(self.view, width - parts - GAP, height)
+        left = curves(self.view, self._course, width - parts - GAP, height)
         return [*said, *_beside(left, [_fact(fact, parts) for fact in facts], width - parts - GAP)]
 
 
-def curves(view: RunView, width: int, height: int) -> list[Line]:
+class Course:
+    """The curve and the bars as they were drawn last; the same values are not drawn again."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._drawn: tuple[list[str], list[str], str] = [], [], ""
+
+    def draw(
+        self, values: Values, composite: Values, total: int, width: int, rows: int
+    ) -> tuple[list[str], list[str], str]:
+        """The labels and the rows of the curve through `values`, and the bars of `composite`."""
+        key = (tuple(values), tuple(composite), total, width, rows)
+        if key != self._key:
+            low, high = bounds(values, least=0.2)
+            labels = [""] * rows
+            labels[0], labels[-1] = f"{high:.2f}", f"{low:.2f}"
+            shown = bars(composite, total, width, *bounds(composite, least=0.2)) if composite else ""
+            self._key, self._drawn = key, (labels, braille(values, total, width, rows, low, high), shown)
+        return self._drawn
+
+
+def curves(view: RunView, course: Course, width: int, height: int) -> list[Line]:
     """The curve of the success over the steps planned, and under it the composite reward as bars; `height` lines."""
     name, values, composite = _series(view)
     width = max(8, width - AXIS)
@@ -138,10 +160,7 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     foot = height > 6
     above = _unproved_line(view, width + AXIS)
     rows = max(2, height - 1 - len(above) - foot * (2 if composite else 1))
-    low, high = bounds(values, least=0.2)
-    labels = [""] * rows
-    labels[0], labels[-1] = f"{high:.2f}", f"{low:.2f}"
-    drawn = braille(values, total, width, rows, low, high)
+    labels, drawn, shown = course.draw(values, composite, total, width, rows)
     newest = f"muted:   r {_last(composite)}" if composite else ""
     lines = [
         *above,
@@ -155,7 +174,6 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     if not foot:
         return lines
     if composite:
-        shown = bars(composite, total, width, *bounds(composite, least=0.2))
         lines.append(line("muted:   r ", "axis:│", f"muted:{shown}"))
     first = f"{view.unit} 1"
     last = f" {total:>{width - len(first) - 1}}" if len(first) + 1 + len(str(total)) <= width else ""

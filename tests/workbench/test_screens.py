@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from textual.css.stylesheet import Stylesheet
 from textual.dom import DOMNode
+from textual.geometry import Size
+from textual.screen import Screen
 from textual.widget import Widget
 
 from engine.core.events import StateChanged
@@ -113,12 +115,37 @@ async def test_a_screen_is_styled_once_when_it_is_opened(
         monkeypatch.setattr(Stylesheet, "apply", count)
         await pilot.press(key)
         await until(pilot, lambda: pilot.app.shown_screen != "live")  # type: ignore[attr-defined]
-        widgets = [node for node in styled if isinstance(node, Widget) and node.screen is pilot.app.screen]
+        widgets = [node for node in styled if isinstance(node, Widget) and node.screen is pilot.app.screen is not node]
         marked = [node for node in widgets if any(each.has_class("-current") for each in node.ancestors_with_self)]
         assert 0 < len(marked) < len(widgets)
         assert {
             node.css_identifier for node in widgets if styled[node] > 1 + (node in marked) + node.has_focus
         } == set()
+
+
+@pytest.mark.parametrize("key", ["question_mark", "3", "5", "D"])
+async def test_a_screen_is_laid_out_once_for_its_size(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid_out: Counter[DOMNode] = Counter()
+    refresh = Screen._refresh_layout
+
+    def count(screen: Screen[Any], size: Size | None = None, scroll: bool = False) -> None:
+        laid_out[screen] += size is not None
+        refresh(screen, size, scroll)
+
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        below = pilot.app.screen
+        monkeypatch.setattr(Screen, "_refresh_layout", count)
+        await pilot.press(key)
+        await until(pilot, lambda: pilot.app.screen is not below and pilot.app.screen.size == pilot.app.size)
+        await pilot.pause()
+        assert laid_out == {pilot.app.screen: 1}
+        await pilot.resize_terminal(70, 20)
+        await until(pilot, lambda: pilot.app.screen.size == (70, 20))
+        assert laid_out[pilot.app.screen] > 1
 
 
 async def test_an_added_screen_is_opened_by_its_key_shows_the_run_and_leads_back(added: None, tmp_path: Path) -> None:
