@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -32,7 +33,7 @@ from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.naming import key_of
 from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
-from skillos_tui.screens.registry import SCREENS, make_screen
+from skillos_tui.screens.registry import SCREENS, load_shipped, make_screen
 from skillos_tui.themes import Theme, Themes
 from skillos_tui.widgets.pane import Pane
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 HOME, RUN, SKILLS = "home", "run", "skills"
 LOWEST = {HOME: "home", RUN: "live", SKILLS: "skills"}
 """The modes of the app, and the lowest screen of each."""
+LOAD_SECONDS = 1.0
+"""After how long the other screens are loaded, when a run has been read."""
 KEY_ACTIONS = frozenset(key.action.partition("(")[0].removeprefix("app.") for key in (*APP_KEYS, *TABS.values()))
 """The actions of the keys that act on every screen."""
 
@@ -146,6 +149,7 @@ class SkillosApp(Replies):
         else:
             self.session.keep_home()
         self.run_worker(self._find_screens, name="screens", thread=True)
+        self.set_timer(LOAD_SECONDS, Thread(target=load_shipped, name="screens", daemon=True).start)
 
     def on_unmount(self) -> None:
         self.client.end()

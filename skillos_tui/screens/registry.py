@@ -3,11 +3,12 @@
     [project.entry-points."skillos.screens"]
     skills = "my_package.skills:KIND"
 
-`KIND` is a `skillos_tui.screens.kind.ScreenKind`. Nothing here loads a screen before it is opened.
+`KIND` is a `skillos_tui.screens.kind.ScreenKind`. Nothing here loads a screen of another package before it is opened.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from engine.core.registry import Registry, resolve
@@ -16,6 +17,7 @@ from skillos_tui.screens.kind import ScreenKind
 if TYPE_CHECKING:
     from skillos_tui.screens.base import FullScreen
 
+PAUSE_SECONDS = 0.05
 SCREENS = Registry(
     "screen",
     "skillos.screens",
@@ -32,6 +34,16 @@ SCREENS = Registry(
         "system": "skillos_tui.screens.system:KIND",
     },
 )
+
+
+def load_shipped() -> None:
+    """Load the modules of the screens that ship, which takes most of the time of a first opening.
+
+    For a thread: after each there is a pause, in which a key has the processor.
+    """
+    for name in SCREENS.shipped:
+        resolve(SCREENS.load(name).screen)
+        time.sleep(PAUSE_SECONDS)
 
 
 def make_screen(name: str) -> FullScreen:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -106,3 +107,23 @@ def test_the_first_paint_of_a_run_needs_no_skills_no_events_no_database_and_no_l
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_the_screens_that_ship_are_loaded_soon_after_the_first_paint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Event()
+    monkeypatch.setattr("skillos_tui.app.load_shipped", loaded.set)
+    async with workbench(record_training(tmp_path / "run", steps=1).path) as pilot:
+        await until(pilot, loaded.is_set)
+
+
+def test_all_screens_that_ship_are_loaded() -> None:
+    code = (
+        "from skillos_tui.screens.registry import SCREENS, load_shipped; import sys\n"
+        "wanted = {f'skillos_tui.screens.{name}.screen' for name in SCREENS.shipped}\n"
+        "assert not wanted & set(sys.modules), wanted & set(sys.modules)\n"
+        "load_shipped()\n"
+        "assert wanted <= set(sys.modules), wanted - set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

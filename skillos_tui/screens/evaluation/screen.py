@@ -136,7 +136,7 @@ class EvaluationScreen(FullScreen):
             self.show_state()
         if parts & {"rewards", "state", "transcript"}:
             self._show_note()
-            self._ask()
+            self.call_after_refresh(self._ask)  # the thread that reads would compete with the frame
 
     def _ask(self) -> None:
         """Ask for the measurements if the run has others than were read."""

@@ -110,7 +110,7 @@ class RewardsScreen(FullScreen):
         if "state" in parts or "review" in parts:
             self.show_state()
         if parts & {"rewards", "state"}:
-            self._ask()
+            self.call_after_refresh(self._ask)  # the thread that reads would compete with the frame
 
     def _ask(self) -> None:
         """Ask for the curves if the run has more steps or measurements than they have."""

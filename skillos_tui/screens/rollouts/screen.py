@@ -112,7 +112,7 @@ class RolloutsScreen(SelectingScreen):
         self.composed = True
         self.go_to("tree")
         self.show_state()
-        self._look()
+        self.call_after_refresh(self._look)
 
     def renew(self, parts: set[Part]) -> None:
         if not self.composed:
@@ -124,8 +124,7 @@ class RolloutsScreen(SelectingScreen):
 
     def on_screen_resume(self) -> None:
         if self.spans.read:  # not the first time, for which the screen has asked already
-            self.show_state()
-            self._look()
+            self.call_after_refresh(self._look)  # the thread that reads would compete with the frame
 
     # Reading
 

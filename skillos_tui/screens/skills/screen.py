@@ -122,7 +122,7 @@ class SkillsScreen(FullScreen):
         if "state" in parts or "review" in parts:
             self.show_state()
         if "skills" in parts:
-            self._read_again()
+            self.call_after_refresh(self._read_again)  # the thread that reads would compete with the frame
         if "rewards" in parts and self.workbench.path is not None:
             self._ask_usage()
 
