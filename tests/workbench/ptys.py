@@ -73,6 +73,8 @@ class Terminal:
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             try:
+                for number in (signal.SIGINT, signal.SIGHUP):  # which a shell ignores for what it starts in the background
+                    signal.signal(number, signal.SIG_DFL)
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
                 own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT), **keep(NOWHERE)}
                 os.execvpe(command[0], [*command, *arguments], {**os.environ, **own, **(environment or {})})
