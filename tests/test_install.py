@@ -117,7 +117,7 @@ def test_the_build_is_pinned_with_all_that_it_needs() -> None:
 # The commands
 
 
-PYTEST = "-m pytest -n 4 --dist worksteal"
+PYTEST = "-m pytest -n 6 --dist worksteal"
 SMOL = "-m pytest -m smol -rs tests/smol"
 
 
