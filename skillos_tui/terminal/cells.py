@@ -41,10 +41,11 @@ LEAST_ERASED = 16
 
 
 class Cells:
-    """The screen. Rows are counted from 0. `erases` is true if the terminal erases in the background's colour."""
+    """The screen. Rows are counted from 0. `erases` is true if the terminal erases in the background's colour, `repeats` if
+    it knows the sequence that repeats a character (REP)."""
 
     def __init__(self, *, erases: bool = True) -> None:
-        self.erases = erases
+        self.erases, self.repeats = erases, False
         self.size = (0, 0)
         self.want: list[list[Cell]] = []
         self.shown: list[list[Cell]] = []
@@ -127,12 +128,20 @@ class Cells:
             if erased:
                 texts.append(f"\x1b[{len(chars)}X")
             elif "" not in chars and len(text) == len(chars):
-                texts.append(text)
+                texts.append(_SAME.sub(_repeated, text) if self.repeats else text)
             else:
                 texts += _placed(chars, column)
             column += len(chars)
         if texts:
             yield Piece(y, begin, style, blank, "".join(texts), -1 if erased else column)
+
+
+_SAME = re.compile(r"([^\x00-\x7f])\1{3,}|(.)\2{7,}")
+"""A character so often that repeating it takes fewer bytes: a border takes 3 for each."""
+
+
+def _repeated(same: re.Match[str]) -> str:
+    return f"{same[0][0]}\x1b[{len(same[0]) - 1}b"
 
 
 class Piece(NamedTuple):

@@ -39,6 +39,9 @@ MAX_READ = 1 << 16
 DEFAULT_SIZE = (80, 24)
 TOGETHER_SECONDS = 0.003
 """Bytes that arrive within this time belong to one read."""
+REPEATED_BLANKS = "\x1b[2;1H \x1b[4b\x1b[6n"
+"""A blank, four more by the sequence that repeats a character (REP), and the question where the cursor is: column 6 in a
+terminal that knows the sequence, else column 2. In the second row, since the first one's report looks like the key F3."""
 MAX_SEQUENCE = 32
 """Textual's parser treats longer sequences as typed text."""
 
@@ -112,7 +115,7 @@ class TerminalDriver(LinuxDriver):
         self._parser = XTermParser()
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         self._wake: tuple[int, int] | None = None
-        self._urgent_until = 0.0
+        self._started = self._urgent_until = 0.0
         self._waiting: asyncio.TimerHandle | None = None
         self._cursor = (0, 0)
         self._reader: Thread | None = None
@@ -142,10 +145,13 @@ class TerminalDriver(LinuxDriver):
         self.pace.forget()
         self._wake = os.pipe()
         self.tty.entered = True
-        self._urgent_until = self._loop.time() + START_SECONDS
+        self._started = self._loop.time()
+        self._urgent_until = self._started + START_SECONDS
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if saved:
             self.attrs_before = saved
+        self.source.expect(Query.POSITION)
+        self.write(REPEATED_BLANKS)
 
     def disable_input(self) -> None:
         if self._wake is None:
@@ -165,13 +171,19 @@ class TerminalDriver(LinuxDriver):
         """Wait a moment for the last replies, which the shell would treat as typed text."""
         fastest = self.pace.fastest or 0.0
         until = time.monotonic() + min(LAST_REPLY_SECONDS, 0.1 + 2 * fastest)
-        while self.pace.pending and self.source.asked(Query.STATUS) and (left := until - time.monotonic()) > 0:
+        while self._awaits_reply and (left := until - time.monotonic()) > 0:
             if not select.select([self.fileno], [], [], left)[0]:
                 return
             data = self._read_some()
             if not data:
                 return
             self.source.feed(data, time.monotonic())
+
+    @property
+    def _awaits_reply(self) -> bool:
+        """Whether a reply may still come; a terminal that has not reported its cursor long after the start never will."""
+        starts = self._loop.time() < self._started + START_SECONDS
+        return (self.pace.pending and self.source.asked(Query.STATUS)) or (starts and self.source.asked(Query.POSITION))
 
     def _sigtstp_application(self, *_: object) -> None:
         self._in_loop(self.owner.suspend_job)
@@ -262,6 +274,8 @@ class TerminalDriver(LinuxDriver):
                 yield from self._parsed(data.decode("ascii"))
             case Reply(_, Query.STATUS):
                 self._in_loop(self._answered)
+            case Reply(data, Query.POSITION):
+                self._in_loop(self._note_repeats, data.endswith(b";6R"))
             case Reply():
                 pass
 
@@ -333,6 +347,9 @@ class TerminalDriver(LinuxDriver):
             self.source.expect(Query.STATUS)
             text += "\x1b[5n"
         self.write(text)
+
+    def _note_repeats(self, repeats: bool) -> None:
+        self.cells.repeats = repeats
 
     def _answered(self) -> None:
         self.pace.answered(self._loop.time())

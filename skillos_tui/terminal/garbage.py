@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 LOOK_SECONDS = 1.0
 """How often `look` is to be called."""
-DUE: Sequence[tuple[float, int]] = ((5.0, 3), (1.0, 50), (0.0, 200))
+DUE: Sequence[tuple[float, int]] = ((5.0, 3), (1.0, 12), (0.0, 40))
 """Old objects are collected after so many seconds without a key, and so many collections of young objects: three take 30 ms,
 and a key often comes a second after another, rarely five."""
 NEVER = 1_000_000

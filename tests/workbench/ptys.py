@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pyte
 
@@ -40,14 +40,31 @@ ANSWERS: Mapping[bytes, bytes] = {
     b"\x1b[5n": b"\x1b[0n",
     b"\x1b[?2026$p": b"\x1b[?2026;2$y",
     b"\x1b[?2048$p": b"\x1b[?2048;0$y",
+    b"\x1b[6n": b"",
 }
-"""What an ordinary terminal is asked, and says."""
+"""What an ordinary terminal is asked, and says; where its cursor is follows from the screen."""
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[?1004l")
 """What a program has to send that was in the alternate screen, before it ends."""
 
 
 SECONDS = 120.0
 """A wait that takes longer is in vain, however slow the machine is."""
+
+
+class Repeating(pyte.Screen):
+    """A screen that knows the sequence that repeats a character, as xterm, kitty and tmux do and pyte does not."""
+
+    def draw(self, data: str) -> None:
+        super().draw(data)
+        self.drawn = data[-1:]
+
+    def repeat(self, count: int = 1) -> None:
+        super().draw(self.drawn * count)
+
+
+class RepeatingStream(pyte.ByteStream):
+    csi: ClassVar = {**pyte.ByteStream.csi, "b": "repeat"}
+    events = pyte.ByteStream.events | {"repeat"}
 
 
 class Terminal:
@@ -61,19 +78,23 @@ class Terminal:
         answers: Mapping[bytes, bytes] = ANSWERS,
         environment: Mapping[str, str] | None = None,
         rate: float | None = None,
+        repeats: bool = False,
     ) -> None:
-        """`size` is columns and rows; `rate` limits what the terminal takes, in bytes a second."""
+        """`size` is columns and rows; `rate` limits what the terminal takes, in bytes a second; `repeats`: it knows REP."""
         self.answers, self.rate = answers, rate
         self.output = b""
         self.size = size
-        self.screen = pyte.Screen(*size)
-        self._stream = pyte.ByteStream(self.screen)
+        self.screen = Repeating(*size) if repeats else pyte.Screen(*size)
+        self._stream = RepeatingStream(self.screen) if repeats else pyte.ByteStream(self.screen)
         self._tail = b""
         self._credit, self._credited = 0.0, time.monotonic()
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             try:
-                for number in (signal.SIGINT, signal.SIGHUP):  # which a shell ignores for what it starts in the background
+                for number in (
+                    signal.SIGINT,
+                    signal.SIGHUP,
+                ):  # which a shell ignores for what it starts in the background
                     signal.signal(number, signal.SIG_DFL)
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
                 own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT), **keep(NOWHERE)}
@@ -148,10 +169,16 @@ class Terminal:
             for match in re.finditer(re.escape(question), asked)
             if match.end() > len(self._tail)
         ]
-        self._tail = asked[-16:]
-        self._stream.feed(data.replace(b"\x1b[>", b"\x1b[?").replace(b"\x1b[<u", b""))
+        before, self._tail = self._tail, asked[-16:]
+        at = max(0, asked.find(b"\x1b[6n") - len(before))
+        self._feed(data[:at])
+        cursor = f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R".encode()
+        self._feed(data[at:])
         for _, answer in sorted(found):  # last: a reply that must wait takes more output
-            self.reply(answer)
+            self.reply(answer or cursor)
+
+    def _feed(self, data: bytes) -> None:
+        self._stream.feed(data.replace(b"\x1b[>", b"\x1b[?").replace(b"\x1b[<u", b""))
 
     def reply(self, answer: bytes) -> None:
         """Answer a question; tests override this to be slow about it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-import pyte
+import pytest
 from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
@@ -13,6 +13,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from skillos_tui.terminal.cells import Cells
+from tests.workbench.ptys import Repeating, RepeatingStream
 
 STYLES = [
     Style(),
@@ -27,7 +28,21 @@ STYLES = [
     Style(color="#7fa8d9", bgcolor="#14161a"),
     Style(color="#d3d7de", bgcolor="#14161a", bold=True, underline=True, strike=True),
 ]
-TEXTS = ["the safe is closed", "   ", "│ ── ╮", " " * 30, "日本語", "a", "x日y", "find-kettle 2.31", "⠤⠊⠉ ▐"]
+TEXTS = [
+    "the safe is closed",
+    "   ",
+    "─" * 20,
+    "=========",
+    "日" * 9,
+    "╭─── a",
+    "│ ── ╮",
+    " " * 30,
+    "日本語",
+    "a",
+    "x日y",
+    "find-kettle 2.31",
+    "⠤⠊⠉ ▐",
+]
 
 
 def strip(text: str, style: Style | None = None) -> Strip:
@@ -43,11 +58,11 @@ class Shown:
     """A terminal that is sent changes."""
 
     def __init__(self, width: int, height: int) -> None:
-        self.screen = pyte.Screen(width, height)
-        self._stream = pyte.Stream(self.screen)
+        self.screen = Repeating(width, height)
+        self._stream = RepeatingStream(self.screen)
 
     def take(self, text: str) -> None:
-        self._stream.feed(text)
+        self._stream.feed(text.encode())
 
     def cells(self) -> list[tuple[object, ...]]:
         rows = self.screen.buffer
@@ -58,12 +73,14 @@ class Shown:
         ]
 
 
-def test_random_frames_end_as_a_screen_drawn_from_nothing() -> None:
+@pytest.mark.parametrize("repeats", [False, True])
+def test_random_frames_end_as_a_screen_drawn_from_nothing(repeats: bool) -> None:
     dice = random.Random(3)
     width, height = 40, 6
     for _ in range(60):
         cells, shown = Cells(), Shown(width, height)
         cells.resize(width, height)
+        cells.repeats = repeats
         for y in range(height):
             put(cells, 0, y, strip(" " * width, STYLES[1]))
         for _ in range(30):
@@ -74,6 +91,7 @@ def test_random_frames_end_as_a_screen_drawn_from_nothing() -> None:
         while cells.differing:
             shown.take(cells.changes(1 << 20))
         again = Shown(width, height)
+        cells.repeats = False
         cells.forget()
         again.take(cells.changes(1 << 20))
         assert shown.cells() == again.cells()
@@ -123,6 +141,25 @@ def test_what_ends_at_a_style_is_turned_off_alone_and_the_cursor_moves_only_to_w
     assert cells.changes(9999) == "\x1b[1;1H\x1b[1;38;2;211;215;222;48;2;20;22;26ma\x1b[22mb\x1b[58X\x1b[0m"
     put(cells, 0, 0, strip("d", style + Style(bold=True)), strip("e", style + Style(dim=True)))
     assert cells.changes(9999).endswith("d\x1b[22;2me\x1b[0m")
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("─" * 30, "─\x1b[29b"),
+        ("╭" + "─" * 4 + "╮", "╭─\x1b[3b╮"),
+        ("─" * 3, "───"),
+        ("=" * 8, "=\x1b[7b"),
+        ("=" * 7, "=" * 7),
+    ],
+)
+def test_a_terminal_that_repeats_characters_is_sent_a_border_in_few_bytes(text: str, sent: str) -> None:
+    for repeats in (True, False):
+        cells = Cells()
+        cells.resize(len(text), 1)
+        cells.repeats = repeats
+        put(cells, 0, 0, strip(text))
+        assert (sent if repeats else text) in cells.changes(9999)
 
 
 def test_a_frame_that_was_made_for_another_size_is_cut() -> None:

@@ -14,7 +14,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
 from skillos_tui.terminal.driver import TerminalDriver
-from tests.workbench.ptys import ANSWERS, WORKBENCH, Terminal
+from tests.workbench.ptys import ANSWERS, WORKBENCH, Terminal, keep
 from tests.workbench.recording import record_training
 
 LIGHT = b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\"
@@ -59,6 +59,41 @@ def test_a_named_theme_asks_nothing(run: Run) -> None:
         assert b"\x1b]11;?" not in terminal.output
         terminal.press(b"q")
         assert terminal.wait() == 0
+
+
+def test_a_terminal_that_repeats_characters_shows_the_same_and_is_sent_less(run: Run, tmp_path: Path) -> None:
+    shown, sent = [], []
+    for repeats in (False, True):
+        home = keep(tmp_path / f"home-{repeats}")
+        with Terminal(str(run.path), "--theme", "light", environment=home, repeats=repeats) as terminal:
+            terminal.until("r_task")
+            terminal.press(b"6")
+            terminal.until("what the executor does alone")
+            terminal.quiet(0.5)
+            shown.append(terminal.text.splitlines()[1:])
+            sent.append(len(terminal.output))
+            terminal.press(b"q")
+            assert terminal.wait() == 0
+    assert shown[0] == shown[1] and sent[1] < 0.85 * sent[0]
+
+
+@pytest.mark.parametrize("reply", [b"", b"\x1b[2;6R", b"\x1b[2;2R"])
+def test_a_late_report_of_the_cursor_is_no_key_also_where_it_never_comes(run: Run, reply: bytes) -> None:
+
+    class Late(Terminal):
+        def reply(self, answer: bytes) -> None:
+            if answer.endswith(b"R"):
+                self.owed = reply
+            else:
+                super().reply(answer)
+
+    with Late(str(run.path), "--theme", "light") as terminal:
+        terminal.until("Executor")
+        terminal.press(b"q")
+        time.sleep(0.05)
+        terminal.press(terminal.owed)
+        assert terminal.wait() == 0
+        assert "R" not in terminal.farewell
 
 
 def test_leaving_prints_that_the_engine_continues(run: Run) -> None:

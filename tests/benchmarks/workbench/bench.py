@@ -49,7 +49,9 @@ class Bench:
 
     def app(self, *arguments: str, rate: float | None = None) -> Terminal:
         """The workbench of somebody who starts it for the first time; its byte code is compiled."""
-        return Terminal("--theme", "dark", *arguments, command=WORKBENCH, environment=self.environment, rate=rate)
+        return Terminal(
+            "--theme", "dark", *arguments, command=WORKBENCH, environment=self.environment, rate=rate, repeats=True
+        )
 
     def bare(self, rate: float | None = None) -> Terminal:
         return Terminal(command=(sys.executable, "-c", BARE), environment=self.environment, rate=rate)
