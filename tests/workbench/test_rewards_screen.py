@@ -179,9 +179,9 @@ async def test_the_curves_of_another_run_follow_what_it_writes_and_those_of_its_
         await until(pilot, "● run –   ▲ other –   ■ other 0.670")
         add_step(other, 6)
         add_step(other, 7)
-        await until(pilot, "● run –   ▲ other 0.670   ■ other 0.670", seconds=10)
+        await until(pilot, "● run –   ▲ other 0.670   ■ other 0.670")
         add_step(namesake, 8)
-        await until(pilot, "● run –   ▲ other –   ■ other 0.680", seconds=10)
+        await until(pilot, "● run –   ▲ other –   ■ other 0.680")
 
 
 async def test_a_run_with_a_bar_in_its_name_is_drawn_again(tmp_path: Path) -> None:
