@@ -102,7 +102,7 @@ def test_curves_that_are_read_piece_by_piece_are_those_that_are_read_at_once(tmp
 
 
 def whole(curves: dict[str, Curve]) -> list[object]:
-    """The curves with all that follows from their points, computed anew."""
+    """The curves with all that follows from their points."""
     return [
         (curve, list(curve.points), curve.newest, curve.measured, curve.bounds, curve.change, curve.course)
         for curve in curves.values()

@@ -91,10 +91,8 @@ class Terminal:
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             try:
-                for number in (
-                    signal.SIGINT,
-                    signal.SIGHUP,
-                ):  # which a shell ignores for what it starts in the background
+                # A shell ignores them for what it starts in the background.
+                for number in (signal.SIGINT, signal.SIGHUP):
                     signal.signal(number, signal.SIG_DFL)
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
                 own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT), **keep(NOWHERE)}

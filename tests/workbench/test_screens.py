@@ -99,7 +99,8 @@ def test_the_registry_loads_no_screen() -> None:
 async def test_a_screen_is_styled_once_when_it_is_opened(
     key: str, size: tuple[int, int], classes: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its widgets when they are mounted; the current pane and its column again when it is marked and gets the focus."""
+    """Its widgets when they are mounted; the screen itself again with its own sheet, the current pane and its column again
+    when it is marked and gets the focus."""
     styled: Counter[DOMNode] = Counter()
     apply = Stylesheet.apply
 
@@ -115,11 +116,13 @@ async def test_a_screen_is_styled_once_when_it_is_opened(
         monkeypatch.setattr(Stylesheet, "apply", count)
         await pilot.press(key)
         await until(pilot, lambda: pilot.app.shown_screen != "live")  # type: ignore[attr-defined]
-        widgets = [node for node in styled if isinstance(node, Widget) and node.screen is pilot.app.screen is not node]
+        widgets = [node for node in styled if isinstance(node, Widget) and node.screen is pilot.app.screen]
         marked = [node for node in widgets if any(each.has_class("-current") for each in node.ancestors_with_self)]
         assert 0 < len(marked) < len(widgets)
         assert {
-            node.css_identifier for node in widgets if styled[node] > 1 + (node in marked) + node.has_focus
+            node.css_identifier
+            for node in widgets
+            if styled[node] > 1 + (node in marked) + node.has_focus + isinstance(node, Screen)
         } == set()
 
 
