@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.runs.directory import Run
+from engine.runs.process import LOCK_FILE, recorded
 from engine.runs.status import loading
 
 STAND_IN = [sys.executable, "-m", "tests.runs.stand_in"]
@@ -63,9 +64,9 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def spawn(run: Run, behaviour: str) -> subprocess.Popen[bytes]:
-    """A stand-in engine as a child process, once it holds the run's lock."""
+    """A stand-in engine as a child process, once it holds the run's lock and has recorded itself there."""
     child = subprocess.Popen([*STAND_IN, str(run.path), behaviour], cwd=ROOT, stdout=subprocess.DEVNULL)
-    wait_until(lambda: (engine := run.engine()) is not None and engine.pid == child.pid)
+    wait_until(lambda: (engine := recorded(run.path / LOCK_FILE)) is not None and engine.pid == child.pid)
     return child
 
 

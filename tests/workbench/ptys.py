@@ -34,15 +34,17 @@ WORKBENCH = (sys.executable, "-m", "skillos_tui.command")
 BACKGROUND = b"\x1b]11;rgb:1a1a/1b1b/2626\x1b\\"
 """Tokyo Night's background: its digits hold the letters of keys, `a` and `b` among them."""
 ATTRIBUTES = b"\x1b[?62;22c"
+CURSOR = b"(where the cursor is)"
+"""Stands for the report of the cursor, which follows from the screen."""
 ANSWERS: Mapping[bytes, bytes] = {
     b"\x1b]11;?\x1b\\": BACKGROUND,
     b"\x1b[c": ATTRIBUTES,
     b"\x1b[5n": b"\x1b[0n",
     b"\x1b[?2026$p": b"\x1b[?2026;2$y",
     b"\x1b[?2048$p": b"\x1b[?2048;0$y",
-    b"\x1b[6n": b"",
+    b"\x1b[6n": CURSOR,
 }
-"""What an ordinary terminal is asked, and says; where its cursor is follows from the screen."""
+"""What an ordinary terminal is asked, and says; b"" for a terminal that does not reply."""
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[?1004l")
 """What a program has to send that was in the alternate screen, before it ends."""
 
@@ -173,7 +175,7 @@ class Terminal:
         cursor = f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R".encode()
         self._feed(data[at:])
         for _, answer in sorted(found):  # last: a reply that must wait takes more output
-            self.reply(answer or cursor)
+            self.reply(cursor if answer == CURSOR else answer)
 
     def _feed(self, data: bytes) -> None:
         self._stream.feed(data.replace(b"\x1b[>", b"\x1b[?").replace(b"\x1b[<u", b""))
