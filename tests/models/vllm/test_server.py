@@ -55,6 +55,12 @@ async def until(true, seconds=20.0):
             await asyncio.sleep(0.02)
 
 
+async def suspend(pid):
+    """Suspend a process, and wait until it is."""
+    os.kill(pid, signal.SIGSTOP)
+    await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+
 async def test_a_server_is_started_answers_and_leaves_nothing_behind(tmp_path):
     started = Started(tmp_path, "child")
     await started.server.start()
@@ -178,10 +184,11 @@ async def test_shared_memory_of_a_server_that_was_killed_is_removed(tmp_path, la
     in_use = Path("/dev/shm", other.name)
     noted.write_text(f"{noted.read_text()}\n{other.name}\n../../etc/passwd\nmodel.safetensors")
     started.server._watching.cancel()
-    if launcher_too:
-        process._starter.send_signal(signal.SIGSTOP)
-        process._starter.kill()
+    if launcher_too:  # the server first: the end of its launcher would end it in order, without anything left
+        await suspend(process._starter.pid)
     os.killpg(process.pid, signal.SIGKILL)
+    if launcher_too:
+        process._starter.kill()
     await until(lambda: process.code is not None)
     if launcher_too:
         assert shared.exists()
@@ -229,7 +236,7 @@ async def test_when_the_engine_is_killed_no_process_is_left(engine):
 
 async def test_an_orphan_of_a_launcher_that_was_killed_too_is_ended_before_the_next_start(engine, tmp_path):
     started, group, launcher = engine
-    os.kill(launcher, signal.SIGSTOP)
+    await suspend(launcher)
     started.send_signal(signal.SIGKILL)
     os.kill(launcher, signal.SIGKILL)
     await until(lambda: not psutil.pid_exists(launcher) or psutil.Process(launcher).status() == psutil.STATUS_ZOMBIE)
