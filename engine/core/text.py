@@ -15,6 +15,9 @@ from typing import Any
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """The Unicode categories that a terminal obeys or does not show: control, format, surrogate, private, line separators."""
 
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+"""The characters of Chinese, Japanese and Korean, for a set in a regular expression: no space separates their words."""
+
 _NOT_PLAIN = r"[^\n\x20-\x7e]"
 
 _QUERY_NAMES = (

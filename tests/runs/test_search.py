@@ -76,6 +76,31 @@ def test_words_and_phrases_are_found(run: Run, text: str, count: int) -> None:
     assert len(places(run, text)) == count
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "matches"),
+    [
+        ("水壶", "打开水壶的盖子", ["水壶"]),  # inside a run of characters
+        ("壶水", "打开水壶的盖子", None),
+        ("盖", "打开水壶的盖子", ["盖"]),
+        ("模型", "用AI模型打开", ["模型"]),
+        ("AI", "用AI模型打开", ["AI"]),
+        ("ai模", "用AI模型打开", ["AI模"]),
+        ("やかん", "赤いやかんを開ける", ["やかん"]),
+        ("かん", "がんばる", None),  # a voiced letter is another one
+        ("주전자", "주전자를 연다", ["주전자"]),
+        ("하다", "한다", None),
+    ],
+)
+def test_chinese_japanese_and_korean_words_are_found_without_spaces(
+    run: Run, text: str, line: str, matches: list[str] | None
+) -> None:
+    run.append(turn(PositionId(1, 0, 2), line))
+    with opened(run) as index:
+        found = index.find(run, text, 10).places
+    assert [place.line for place in found] == ([line] if matches else [])
+    assert [line[start:end] for start, end in Query.of(text).spans(line)] == (matches or [])
+
+
 HOSTILE = (
     '"',
     '""',

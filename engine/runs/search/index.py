@@ -23,9 +23,9 @@ from engine.core.position import Spot, spot_at
 from engine.runs.directory import Run
 from engine.runs.log import Stored, read_row
 from engine.runs.rollouts.spans import Spans, spans
-from engine.runs.search.texts import KINDS, Kind, Named, Query, place_of_event, prompts_of, texts_of
+from engine.runs.search.texts import KINDS, Kind, Named, Query, indexed, place_of_event, prompts_of, texts_of
 
-VERSION = 2
+VERSION = 3
 PIECE = 5
 """Pages of the log that are indexed in one transaction."""
 BUSY_SECONDS = 10.0
@@ -134,7 +134,9 @@ class SearchIndex:
             ):  # by kinds, a page takes ten times as long
                 named = [(row.id, _texts(read_row(row))) for row in page if row.kind in searched]
                 bodies = [
-                    (id_, "\n".join(text for _, text in texts)) for id_, texts in named if any(t for _, t in texts)
+                    (id_, indexed("\n".join(text for _, text in texts)))
+                    for id_, texts in named
+                    if any(t for _, t in texts)
                 ]
                 connection.executemany(f"INSERT INTO {kind} (rowid, body) VALUES (?, ?)", bodies)
                 number = page[-1].id

@@ -29,6 +29,7 @@ from engine.core.events import (
     TurnTaken,
     Unreadable,
 )
+from engine.core.text import CJK
 
 Kind = Literal["words", "prompts"]
 """What is searched: what was played, or what the models were asked."""
@@ -51,7 +52,10 @@ Named = tuple[str, str]
 
 _IN = re.compile(r"in:\w*", re.IGNORECASE)
 _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
-_WORD = re.compile(r"[^\W_]+")
+_CJK = re.compile(f"[{CJK}]")
+_LETTER = rf"[^\W_{CJK}]"
+"""A letter or digit of a script that has spaces between words."""
+_WORD = re.compile(f"[{CJK}]|{_LETTER}+")
 
 
 def texts_of(event: AnyEvent | Unreadable) -> list[Named]:
@@ -105,6 +109,11 @@ def place_of_event(event: AnyEvent | Unreadable) -> tuple[PositionId, int | None
     return (event.at, None) if isinstance(event, searched) else None
 
 
+def indexed(text: str) -> str:
+    """The text as it is indexed: each Chinese, Japanese or Korean character is a word, since no space separates words."""
+    return text if text.isascii() else _CJK.sub(r" \g<0> ", text)
+
+
 class Query(msgspec.Struct, frozen=True):
     """The terms of a search: a term is a word, or words in double quotes that stand together. All must stand in an event.
     The last word may be the beginning of one: a person is still typing it. `kind` is what is searched; `strange` is a word
@@ -117,7 +126,8 @@ class Query(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, text: str) -> Query:
-        """The query of any text: letters and digits are words, and everything else is between them."""
+        """The query of any text: letters and digits are words, and everything else is between them. A word of Chinese,
+        Japanese or Korean is a phrase of its characters, so it is found inside a longer run of them."""
         terms: list[tuple[str, ...]] = []
         open_ = False
         kind: Kind = "words"
@@ -151,9 +161,7 @@ class Query(msgspec.Struct, frozen=True):
         found: list[tuple[int, int]] = []
         for at, term in enumerate(self.terms):
             last = self.open and at == len(self.terms) - 1
-            pattern = r"[\W_]+".join(re.escape(_folded(word)) for word in term)
-            pattern = rf"(?<![^\W_]){pattern}" + ("" if last else r"(?![^\W_])")
-            found += [each.span() for each in re.finditer(pattern, folded)]
+            found += [each.span() for each in re.finditer(_pattern(term, begun=last), folded)]
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:
@@ -179,6 +187,18 @@ class Query(msgspec.Struct, frozen=True):
         return what, line
 
 
+def _pattern(term: Sequence[str], *, begun: bool) -> str:
+    """The regular expression of a term in a folded line; `begun`: its last word may be the beginning of one."""
+    pattern = "" if _CJK.match(term[0]) else f"(?<!{_LETTER})"
+    for word, following in zip(term, [*term[1:], None], strict=True):
+        pattern += re.escape(_folded(word))
+        if following is not None:
+            pattern += r"[\W_]*" if _CJK.match(word) or _CJK.match(following) else r"[\W_]+"
+        elif not begun and not _CJK.match(word):
+            pattern += f"(?!{_LETTER})"
+    return pattern
+
+
 def _folded(text: str) -> str:
     """Lower case without accents, character by character, so that places stay the same."""
     if text.isascii():
@@ -187,5 +207,7 @@ def _folded(text: str) -> str:
 
 
 def _plain(char: str) -> str:
+    if _CJK.match(char):
+        return char
     base = unicodedata.normalize("NFD", char)[0].lower()
     return base if len(base) == 1 else char

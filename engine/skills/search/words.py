@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 import Stemmer
 
+from engine.core.text import CJK
+
 STEMMER = f"english {Stemmer.version()} unicode {unicodedata.unidata_version}"
 STOP_WORDS = frozenset(
     """
@@ -27,9 +29,8 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_RUN = re.compile(rf"[{_CJK}]")
-_WORD = re.compile(rf"[{_CJK}]+|(?<![^\W_])[^\W\d_](?:\+\+|#)(?![^\W\d_])|[^\W_{_CJK}]{{1,255}}")
+_RUN = re.compile(rf"[{CJK}]")
+_WORD = re.compile(rf"[{CJK}]+|(?<![^\W_])[^\W\d_](?:\+\+|#)(?![^\W\d_])|[^\W_{CJK}]{{1,255}}")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MARKS = re.compile("[\u0300-\u036f]+")
 _PLAIN_LETTERS = str.maketrans(
