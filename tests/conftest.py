@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from tests.once import Once
+
 
 @pytest.fixture(autouse=True, scope="session")
 def data_home_of_tests(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
         yield
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Makes things once for all processes of this test run."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "once"
+    root.mkdir(exist_ok=True)
+    return Once(root)
 
 
 def pytest_make_parametrize_id(config, val, argname):

@@ -1,4 +1,4 @@
-"""Real runs, each made once and shared by the tests that read it."""
+"""Real runs, each made once and shared by the tests that read it, in all processes of pytest-xdist."""
 
 import pytest
 
@@ -14,9 +14,23 @@ def place(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def made(once):
+    """`once` for functions that make runs: engines that are still at work at its end are killed."""
+
+    def make_and_clear(name, make):
+        def make_it(folder):
+            try:
+                return make(folder)
+            finally:
+                clear_away(folder)
+
+        return once(name, make_it)
+
+    return make_and_clear
+
+
+@pytest.fixture(scope="session")
+def trained(made):
     """A train run of two steps, and what its command printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    printed = told("train", *TINY, "--steps", 2, "--run", folder / "run")
-    yield Run.open(folder / "run"), printed
-    clear_away(folder)
+    folder, printed = made("trained", lambda folder: told("train", *TINY, "--steps", 2, "--run", folder / "run"))
+    return Run.open(folder / "run"), printed

@@ -22,7 +22,6 @@ from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import (
     ROOT,
     SECONDS,
-    clear_away,
     command,
     frozen,
     has_turn,
@@ -55,7 +54,6 @@ def events(run, *kinds):
 class Asked(msgspec.Struct):
     """What was seen while a person decided. `before` and `after` are the repository's texts around an approval."""
 
-    run: Run
     waiting: str
     vetoed: list[str]
     vetoed_at: int
@@ -67,10 +65,8 @@ class Asked(msgspec.Struct):
     messages: list[list[str]]
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def decide(folder):
     """A curate run over a new repository: the first edits vetoed, then one approved, then that one undone."""
-    folder = tmp_path_factory.mktemp("asked")
     repo, path = folder / "repo", folder / "run"
     told("curate", "--profile", "pocket", "--repo", repo, "--tasks", 60, "--review", "ask", "--run", path, "--detach")
     run = Run.open(path)
@@ -93,14 +89,23 @@ def asked(tmp_path_factory):
     after_undo = SkillRepo.open(repo).texts()
     told("stop", path)
     wait_until(lambda: not run.engine_alive())
-    yield Asked(run, waiting, first, vetoed_at, next_batch_at, edit, before, after, after_undo, messages)
-    clear_away(folder)
+    return Asked(waiting, first, vetoed_at, next_batch_at, edit, before, after, after_undo, messages)
 
 
-def test_the_next_task_waits_until_every_edit_of_the_last_is_decided(asked):
+@pytest.fixture(scope="module")
+def asked(made):
+    return made("asked", decide)[1]
+
+
+@pytest.fixture(scope="module")
+def asked_run(made):
+    return Run.open(made("asked", decide)[0] / "run")
+
+
+def test_the_next_task_waits_until_every_edit_of_the_last_is_decided(asked, asked_run):
     assert asked.waiting == f"waiting for a decision on {counted(len(asked.vetoed), 'edit')}"
     undecided = set()
-    for event in events(asked.run, "edit_proposed", "edit_decided", "step_started"):
+    for event in events(asked_run, "edit_proposed", "edit_decided", "step_started"):
         match type(event).__name__:
             case "EditProposed":
                 undecided.add(event.edit.id)
@@ -110,15 +115,15 @@ def test_the_next_task_waits_until_every_edit_of_the_last_is_decided(asked):
                 assert not undecided
 
 
-def test_a_vetoed_edit_is_no_commit(asked):
-    assert [asked.run.edit(edit).state for edit in asked.vetoed] == ["vetoed"] * len(asked.vetoed)
+def test_a_vetoed_edit_is_no_commit(asked, asked_run):
+    assert [asked_run.edit(edit).state for edit in asked.vetoed] == ["vetoed"] * len(asked.vetoed)
     assert asked.before == {}
     assert not [message for message in asked.messages[0] if "Edit:" in message]
 
 
-def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked):
+def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked, asked_run):
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
-    run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
+    run, tokenizer = asked_run, load_tokenizer(LocalModelSettings())
     counting = Models(None, None, None, LocalTokenizer(tokenizer))
     vetoes = vetoes_of(run, RolloutContext.open(run.config, None, counting))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
@@ -134,28 +139,28 @@ def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(aske
             assert (REASON in chat[-1].content) == bool(told_of)
 
 
-def test_prompts_with_vetoes_in_them_follow_from_the_log(asked):
+def test_prompts_with_vetoes_in_them_follow_from_the_log(asked_run):
     """Each is rendered again from what the log says was quoted, also where a person decided while it ran."""
-    quoted = [event.vetoes for event in events(asked.run, "step_started")]
+    quoted = [event.vetoes for event in events(asked_run, "step_started")]
     assert quoted[0] == [] and any(veto.reason == REASON for veto in quoted[-1])
-    report = verified(asked.run)
+    report = verified(asked_run)
     assert report.differences == [] and report.unchecked.keys() == {"searches"}
-    assert report.checked["tokens"] == 3 * len(events(asked.run, "curation_made"))
+    assert report.checked["tokens"] == 3 * len(events(asked_run, "curation_made"))
 
 
-def test_an_approved_edit_is_one_commit_that_says_who_when_and_why(asked):
+def test_an_approved_edit_is_one_commit_that_says_who_when_and_why(asked, asked_run):
     before, after, _ = asked.messages
-    proposal = asked.run.edit(asked.approved)
+    proposal = asked_run.edit(asked.approved)
     assert after[1:] == before
     assert asked.after == {proposal.name: proposal.after}
     trailers = dict(line.split(": ", 1) for line in after[0].strip().splitlines() if ": " in line)
-    assert trailers["Run"] == asked.run.id and trailers["Edit"] == asked.approved
+    assert trailers["Run"] == asked_run.id and trailers["Edit"] == asked.approved
     assert trailers["Step"] == str(proposal.provenance.position.step) and trailers["Task"] == proposal.provenance.task
     assert proposal.provenance.reason.startswith(trailers["Reason"][:20]) and trailers["Reviewer"]
 
 
-def test_an_undone_approval_is_a_commit_that_takes_it_back(asked):
-    assert asked.run.edit(asked.approved).state == "undone"
+def test_an_undone_approval_is_a_commit_that_takes_it_back(asked, asked_run):
+    assert asked_run.edit(asked.approved).state == "undone"
     assert asked.messages[2][1:] == asked.messages[1]
     assert asked.after_undo == asked.before
 
@@ -163,11 +168,9 @@ def test_an_undone_approval_is_a_commit_that_takes_it_back(asked):
 # With auto: the policy decides
 
 
-@pytest.fixture(scope="module")
-def automatic(tmp_path_factory):
+def kill_and_repeat(folder):
     """A curate run whose policy approves, over a repository with a broken file. The command that started it is killed with
     all its session in the first task, its engine in the third."""
-    folder = tmp_path_factory.mktemp("automatic")
     repo, path = folder / "repo", folder / "run"
     (repo / "broken").mkdir(parents=True)
     (repo / "broken" / "SKILL.md").write_text(BROKEN)
@@ -181,9 +184,14 @@ def automatic(tmp_path_factory):
         alone = run.last_id()
     wait_until(lambda: has_turn(run, 3, after=alone))
     kill_engine(run)
-    printed = told("curate", *arguments)
-    yield run, repo, printed
-    clear_away(folder)
+    return told("curate", *arguments)
+
+
+@pytest.fixture(scope="module")
+def automatic(made):
+    """The run, its repository, and what the repeated command printed."""
+    folder, printed = made("automatic", kill_and_repeat)
+    return Run.open(folder / "run"), folder / "repo", printed
 
 
 def test_the_same_command_takes_a_killed_run_up_and_every_task_ends_once(automatic):

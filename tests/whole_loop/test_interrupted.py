@@ -38,8 +38,7 @@ STEPS = 3
 class Story(msgspec.Struct):
     """What was seen while the run went on."""
 
-    run: Run
-    shell: subprocess.Popen
+    shell_code: int
     engine: EngineProcess
     events_when_alone: int
     killed: Status
@@ -48,9 +47,18 @@ class Story(msgspec.Struct):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("interrupted")
-    run, shell = start_in_a_terminal(folder / "run")
+def story(made):
+    return made("interrupted", interrupt)[1]
+
+
+@pytest.fixture(scope="module")
+def run(made):
+    folder, _ = made("interrupted", interrupt)
+    return Run.open(folder / "run")
+
+
+def interrupt(folder):
+    run, shell_code = start_in_a_terminal(folder / "run")
     engine, alone = run.engine(), run.last_id()
 
     wait_until(lambda: has_turn(run, 2))
@@ -74,8 +82,7 @@ def story(tmp_path_factory):
 
     told("resume", run.path)
     told("events", run.path, "--follow")
-    yield Story(run, shell, engine, alone, killed, paused, stopped)
-    clear_away(folder)
+    return Story(shell_code, engine, alone, killed, paused, stopped)
 
 
 TAKE_THE_TERMINAL = (
@@ -86,7 +93,7 @@ tests run under nohup."""
 
 
 def start_in_a_terminal(path):
-    """Start training in a terminal, then close it: the run, and the process that was hung up on."""
+    """Start training in a terminal, then close it: the run, and how the process ended that was hung up on."""
     ours, theirs = pty.openpty()
     arguments = ["train", *TINY, "--steps", STEPS, "--run", path]
     shell = subprocess.Popen(
@@ -101,7 +108,7 @@ def start_in_a_terminal(path):
     wait_until(lambda: b"run " in os.read(ours, 4096))
     os.close(ours)
     wait_until(lambda: shell.poll() is not None)
-    return Run.open(path), shell
+    return Run.open(path), shell.returncode
 
 
 def seen(run):
@@ -116,10 +123,10 @@ def states(run):
 
 
 @pytest.mark.slow
-def test_closing_the_terminal_kills_the_command_and_not_the_engine(story):
-    assert story.shell.returncode == -signal.SIGHUP
+def test_closing_the_terminal_kills_the_command_and_not_the_engine(run, story):
+    assert story.shell_code == -signal.SIGHUP
     assert story.engine is not None
-    later = [stored.event for stored in story.run.events(after=story.events_when_alone, kinds=["step_ended"])]
+    later = [stored.event for stored in run.events(after=story.events_when_alone, kinds=["step_ended"])]
     assert later[0].step == 1
 
 
@@ -131,79 +138,76 @@ def test_after_kill_9_the_status_says_interrupted_and_shows_what_is_saved(story)
     assert (story.killed.step, [step.step for step in story.killed.ended]) == (2, [1])
 
 
-def test_resume_goes_on_after_the_last_saved_step(story):
-    starts = [stored.event for stored in story.run.events(kinds=["run_started"])]
+def test_resume_goes_on_after_the_last_saved_step(run):
+    starts = [stored.event for stored in run.events(kinds=["run_started"])]
     assert [event.resumed_from for event in starts] == [0, 1, 2]
     assert len({event.pid for event in starts}) == 3
-    begun = [stored.event.step for stored in story.run.events(kinds=["step_started"])]
+    begun = [stored.event.step for stored in run.events(kinds=["step_started"])]
     assert begun == [1, 2, 2, 3, 3]
 
 
-def test_a_step_that_was_cut_off_is_repeated_with_the_same_tasks(story):
+def test_a_step_that_was_cut_off_is_repeated_with_the_same_tasks(run):
     groups = {}
-    for event in (stored.event for stored in story.run.events(kinds=["step_started"])):
+    for event in (stored.event for stored in run.events(kinds=["step_started"])):
         groups.setdefault(event.step, []).append(event.groups)
     assert groups[2][0] == groups[2][1] and groups[3][0] == groups[3][1]
 
 
-def test_a_killed_and_resumed_run_gets_what_an_uninterrupted_run_gets(story, trained):
+def test_a_killed_and_resumed_run_gets_what_an_uninterrupted_run_gets(run, trained):
     """What was said in the steps of the shared run, which nobody disturbed. Batches differ by what waits together, and so do
     floats in their last digits: a draw may rarely fall on the other side of an edge."""
     expected, got = (
-        {at: episode.made.completion for at, episode in episodes(run.events()).items()}
-        for run in (trained[0], story.run)
+        {at: episode.made.completion for at, episode in episodes(run.events()).items()} for run in (trained[0], run)
     )
     assert len(expected) == 2 * ROWS and expected.keys() < got.keys()
     assert sum(expected[at] == got[at] for at in expected) >= 0.9 * len(expected)
 
 
-def test_each_step_is_there_once_and_whole(story):
-    shown = seen(story.run)
+def test_each_step_is_there_once_and_whole(run, story):
+    shown = seen(run)
     assert (shown.state, shown.step, shown.steps) == ("finished", STEPS, STEPS)
     assert [step.step for step in shown.ended] == [1, 2, 3]
     assert all((step.measured, step.unmeasured) == (ROWS, 0) for step in shown.ended)
     assert shown.ended[0] == story.killed.ended[0]
-    assert sorted(path.name for path in story.run.checkpoints.glob("[!.]*")) == ["step-0001", "step-0002", "step-0003"]
+    assert sorted(path.name for path in run.checkpoints.glob("[!.]*")) == ["step-0001", "step-0002", "step-0003"]
 
 
-def test_the_log_gives_every_number_of_what_stands(story):
-    report = verified(story.run)
+def test_the_log_gives_every_number_of_what_stands(run):
+    report = verified(run)
     assert report.differences == [] and report.unchecked == {}
     counts = [report.checked[kind] for kind in ("rewards", "advantages", "steps", "held-out")]
     assert counts == [2 * STEPS, 2 * STEPS, STEPS, 3]
 
 
-def test_no_edit_is_in_the_queue_twice(story):
+def test_no_edit_is_in_the_queue_twice(run):
     """What a repeated step proposes again finds itself there."""
-    edits = story.run.edits()
+    edits = run.edits()
     assert len({edit.change for edit in edits}) == len(edits)
 
 
-def test_the_tables_of_the_status_can_be_derived_again_from_the_log(story):
-    before = (story.run.state(), story.run.steps(), story.run.edits())
-    with story.run.db.transaction() as connection:
+def test_the_tables_of_the_status_can_be_derived_again_from_the_log(run):
+    before = (run.state(), run.steps(), run.edits())
+    with run.db.transaction() as connection:
         projections.rebuild(connection)
-    assert (story.run.state(), story.run.steps(), story.run.edits()) == before
+    assert (run.state(), run.steps(), run.edits()) == before
 
 
 # Pause and stop
 
 
-def test_a_pause_lets_the_step_end_and_nothing_begins_until_the_resume(story):
+def test_a_pause_lets_the_step_end_and_nothing_begins_until_the_resume(run, story):
     assert story.paused.state == "paused"
     assert [step.step for step in story.paused.ended] == [1, 2]
-    changes = story.run.events(kinds=["state_changed"])
+    changes = run.events(kinds=["state_changed"])
     paused = next(stored.id for stored in changes if stored.event.state == "paused")
     resumed = next(stored.id for stored in changes if stored.id > paused)
-    assert {type(stored.event).__name__ for stored in story.run.events(after=paused, until=resumed - 1)} <= {
-        "MemoryMeasured"
-    }
+    assert {type(stored.event).__name__ for stored in run.events(after=paused, until=resumed - 1)} <= {"MemoryMeasured"}
 
 
-def test_a_stop_breaks_the_step_off_and_takes_nothing_away(story):
+def test_a_stop_breaks_the_step_off_and_takes_nothing_away(run, story):
     assert story.stopped.state == "stopped"
     assert [step.step for step in story.stopped.ended] == [1, 2]
-    told_in_order = [state for state in states(story.run) if state not in ("starting", "running")]
+    told_in_order = [state for state in states(run) if state not in ("starting", "running")]
     assert told_in_order == ["paused", "stopping", "stopped", "finished"]
 
 

@@ -13,7 +13,6 @@ from engine.runs.directory import Run
 from engine.runs.measurements import measurements
 from tests.whole_loop.shell import (
     SMALLEST,
-    clear_away,
     copy_of,
     has_turn,
     kill_engine,
@@ -28,10 +27,8 @@ STEPS = 2
 EVERY = "training.evaluate_every=1"
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """A run that measures itself after every step, killed in its last measurement and resumed; and its status before."""
-    folder = tmp_path_factory.mktemp("killed")
+def killed_and_resumed(folder):
+    """A run that measures itself after every step, killed in its last measurement and resumed; its status before."""
     told("train", *SMALLEST, EVERY, "--steps", STEPS, "--run", folder / "run", "--detach")
     run = Run.open(folder / "run")
     wait_until(lambda: has_turn(run, STEPS, held_out=True))
@@ -39,8 +36,14 @@ def killed(tmp_path_factory):
     before = status(run.path)
     told("resume", run.path)
     told("events", run.path, "--follow")
-    yield run, before
-    clear_away(folder)
+    return before
+
+
+@pytest.fixture(scope="module")
+def killed(made):
+    """The run that was killed in its last measurement and resumed, and its status before."""
+    folder, before = made("killed", killed_and_resumed)
+    return Run.open(folder / "run"), before
 
 
 def test_a_kill_in_the_last_measurement_leaves_a_run_that_is_not_finished(killed):

@@ -12,7 +12,7 @@ from engine.runs import projections
 from engine.runs.chain import rechain
 from engine.runs.directory import Run
 from engine.skills import SkillRepo
-from tests.whole_loop.shell import clear_away, copy_of, skillos, status, told, verified, wait_until
+from tests.whole_loop.shell import copy_of, skillos, status, told, verified, wait_until
 
 SETTINGS = [
     *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.tasks=3"),
@@ -20,10 +20,9 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
+def steered(folder):
     """A run that stopped after a step, got decisions, a change and other prompts, and went on to its end."""
-    path = tmp_path_factory.mktemp("people") / "run"
+    path = folder / "run"
     told("train", *SETTINGS, "--steps", 30, "--run", path, "--detach")
     with Run.open(path) as run:
         wait_until(lambda: run.state().step)
@@ -38,8 +37,11 @@ def path(tmp_path_factory):
         assert main(["resume", str(path)]) == 0
     with Run.open(path) as run:
         wait_until(lambda: not run.engine_alive())
-    yield path
-    clear_away(path.parent)
+
+
+@pytest.fixture(scope="module")
+def path(made):
+    return made("people", steered)[0] / "run"
 
 
 @pytest.fixture

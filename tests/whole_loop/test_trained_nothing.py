@@ -11,25 +11,18 @@ NO_ROOM = ["model.context=100"]
 """Less than the curator's prompt and answer need, and enough for the executor's."""
 
 
+def without_room(folder):
+    """A train run whose curator never has room for an answer: how its command ended."""
+    settings = (*SMALLEST, *NO_ROOM, "training.evaluate_every=0")
+    overrides = ("--override", "curator", "--override", "context")
+    return skillos("train", *settings, "--steps", 2, *overrides, "--run", folder / "run")
+
+
 @pytest.fixture(scope="module")
-def untrained(tmp_path_factory):
+def untrained(made):
     """A train run whose curator never has room for an answer, and how its command ended."""
-    path = tmp_path_factory.mktemp("untrained") / "run"
-    done = skillos(
-        "train",
-        *SMALLEST,
-        *NO_ROOM,
-        "training.evaluate_every=0",
-        "--steps",
-        2,
-        "--override",
-        "curator",
-        "--override",
-        "context",
-        "--run",
-        path,
-    )
-    return Run.open(path), done
+    folder, done = made("untrained", without_room)
+    return Run.open(folder / "run"), done
 
 
 def notices(run, level):
