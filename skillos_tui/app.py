@@ -154,6 +154,16 @@ class SkillosApp(Replies):
     def on_unmount(self) -> None:
         self.client.end()
 
+    async def _on_key(self, event: events.Key) -> None:
+        """Act on a key that no widget took. The bindings that come before all others are looked up again: the key before
+        it, of the same burst, may have closed the dialog that this one was given to."""
+        event.prevent_default()  # Textual calls the handlers of all bases
+        for first in (True, False):
+            if await self._check_bindings(event.key, priority=first):
+                return
+        if isinstance(self.screen, Appearing):
+            self.screen.untaken(event.key)
+
     async def on_event(self, event: events.Event) -> None:
         """Pass each key to the screen first, which may drop it."""
         if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:

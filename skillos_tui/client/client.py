@@ -12,11 +12,10 @@ No call blocks the app's thread. What the disk or a run refuses becomes a messag
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import is_not
 from pathlib import Path
@@ -34,6 +33,7 @@ from engine.runs.directory import Run
 from engine.runs.listing import RunListing
 from engine.runs.preparing import GivenUp, Preparing
 from engine.skills.repo.layout import read_text, skill_path
+from skillos_tui.client.acts import Acts, await_in
 from skillos_tui.client.decide import decide, reconcile, user
 from skillos_tui.client.folder import follow_folder
 from skillos_tui.client.messages import (
@@ -85,9 +85,9 @@ class Client:
         self._stop = threading.Event()
         self._listing = RunListing(self.folder)
         self._found: tuple[supervisor.RunSummary, ...] = ()
-        self._commands = asyncio.Lock()
         self._turns = Turns(self._work)
-        self._decider = ThreadPoolExecutor(1, "decide")
+        self._acts = Acts(app)
+        self._ended = threading.Event()
         self._holder = ThreadPoolExecutor(1, "hold open")
         self._decisions: dict[Path, Decisions] = {}
         self._flight: Flight | None = None
@@ -125,7 +125,8 @@ class Client:
         self._stop.set()
 
     def end(self) -> None:
-        """Stop everything; the program ends."""
+        """Stop everything that reads or waits; the program ends. What was commanded or decided is still done."""
+        self._ended.set()
         self._turns.end()
         self.close()
 
@@ -155,7 +156,7 @@ class Client:
     def follow_skills(self) -> None:
         """Watch the repository of the open run: `RepoRead` at each change, until another run is opened."""
         if self._tail is not None:
-            self.app.run_worker(self._tail.follow_skills(), name="skills", group="tail")
+            await_in(self.app, "tail", self._tail.follow_skills)
 
     # Reading more of the open run
 
@@ -234,21 +235,20 @@ class Client:
         """Pause, resume or stop a run that need not be open: `Answered("runs done")`."""
         from skillos_tui.client import runs
 
-        def work() -> None:
-            self._answer("runs done", lambda: runs.act(path, what, user(), _while_open()), None)
-
-        self._work("act", work)
+        act = partial(runs.act, path, what, user(), self._while_open)
+        self._acts.beside(partial(self._answer, "runs done", act, None))
 
     def follow_folder(self, root: Path) -> None:
         """Watch a folder of skills that no open run works on: `Answered("folder")` when the watch begins, since the folder
         may have changed after it was read, and after each change, until another one is watched or a run is opened."""
-        self.app.run_worker(self._follow_folder(root), name="folder", group="folder", exclusive=True)
 
-    async def _follow_folder(self, root: Path) -> None:
         async def changed() -> None:
             self._post(Answered("folder"))
 
-        await follow_folder(root, changed)
+        async def follow() -> None:
+            await follow_folder(root, changed)
+
+        await_in(self.app, "folder", follow, exclusive=True)
 
     # Runs
 
@@ -279,7 +279,7 @@ class Client:
                 path = create_run(request, self.folder)
                 self._post(RunCreated(path))
                 with Run.open(path) as run:
-                    engine.work_on(run, overridden, patience=_while_open())
+                    engine.work_on(run, overridden, patience=self._while_open)
         except StartError as error:
             self._post(StartRefused(str(error), error.field))
         except REFUSED as error:
@@ -289,7 +289,7 @@ class Client:
 
     def _checked(self, engine: Preparing, flight: Flight) -> list[str]:
         """Pass on the preflight; the names of the checks that the person overrode. Raises `GivenUp`."""
-        wait, failed = _while_open(), []
+        wait, failed = self._while_open, []
         for report in engine.reports(lambda seconds: flight.wanted and wait(seconds)):
             match report:
                 case Loading(what):
@@ -311,12 +311,13 @@ class Client:
         """Resume the run; a dead engine is started again."""
         from engine.system.preflight import check
 
-        self._command(lambda tail: supervisor.resume(tail.run, user(), check=check, patience=_while_open()))
+        self._command(lambda tail: supervisor.resume(tail.run, user(), check=check, patience=self._while_open))
 
     def stop(self) -> None:
         """Ask the engine to abandon the present step and end. This does not wait for a resume, which may wait for an engine
         that is loading, since it may have to end that engine."""
-        self._with_run("stop", lambda tail: supervisor.stop(tail.run, user()))
+        if (tail := self._open_tail()) is not None:
+            self._acts.beside(partial(self._attempt, partial(supervisor.stop, tail.run, user())))
 
     def stop_after(self) -> None:
         """Ask the engine to end when the present step has ended."""
@@ -387,8 +388,7 @@ class Client:
         if tail is None:
             return False
         self.decisions(tail.run.path).begin(edit, action)
-        done: Future[Any] = self._decider.submit(self._decide, tail.run, edit, action, reason, text)
-        self.app.run_worker(_end_of(done), name="decide", group="decide")
+        self._acts.in_order("decide", partial(self._decide, tail.run, edit, action, reason, text))
         return True
 
     def undo_whole(self, edit: Edit) -> None:
@@ -396,8 +396,7 @@ class Client:
         tail = self._tail
         if tail is not None:
             self.decisions(tail.run.path).begin(edit, "undo")
-            done: Future[Any] = self._decider.submit(self._undo_whole, tail.run, edit)
-            self.app.run_worker(_end_of(done), name="decide", group="decide")
+            self._acts.in_order("decide", partial(self._undo_whole, tail.run, edit))
 
     def _undo_whole(self, run: Run, edit: Edit) -> None:
         after = self._decide(run, edit, "undo", "", "")
@@ -437,7 +436,8 @@ class Client:
             except REFUSED as error:
                 self._post(ImportRefused(str(error)))
 
-        self._with_run("import", work)
+        if (tail := self._open_tail()) is not None:
+            self._acts.beside(partial(work, tail))
 
     # Threads and messages
 
@@ -458,11 +458,11 @@ class Client:
 
     def _queue(self, action: Callable[[], object]) -> None:
         """Run `action` after the commands before it."""
-        self.app.run_worker(self._in_order(action), name="command", group="command")
+        self._acts.in_order("command", partial(self._attempt, action))
 
-    async def _in_order(self, action: Callable[[], object]) -> None:
-        async with self._commands:
-            await asyncio.to_thread(self._attempt, action)
+    def _while_open(self, seconds: float) -> bool:
+        """Whether to wait longer for an engine: until the workbench is left."""
+        return not self._ended.is_set()
 
     def _open_tail(self) -> Tail | None:
         """The open run; reports that there is none."""
@@ -483,14 +483,3 @@ class Client:
 
     def _post(self, message: Message) -> None:
         self.app.post_message(message)
-
-
-def _while_open() -> supervisor.Patience:
-    """Waits for an engine until the workbench is left."""
-    worker = get_current_worker()
-    return lambda seconds: not worker.is_cancelled
-
-
-async def _end_of(done: Future[Any]) -> None:
-    """Wait for work in another thread, so that an error in it ends the program; leaving the program does not cancel it."""
-    await asyncio.shield(asyncio.wrap_future(done))

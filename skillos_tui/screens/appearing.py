@@ -1,4 +1,4 @@
-"""What opening a screen takes: its widgets are styled once and laid out once, and not at all when the program ends.
+"""How a screen opens and closes: its widgets are styled once and laid out once, and it closes once.
 
     class FullScreen(Appearing, Screen[None]): ...
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textual import events
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class Appearing(Base):
         for extent, classes in ((app.size.width, across), (app.size.height, down)):
             reached = [name for least, name in classes or () if extent >= least]
             self.add_class(*reached[-1:], update=False)
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Close the screen, once: for the second key of a burst Textual would close the screen below, or fail."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+    def untaken(self, key: str) -> None:
+        """A key was pressed that means nothing here."""
 
     async def on_event(self, event: events.Event) -> None:
         if self.app._exit and isinstance(event, events.Mount | events.ScreenResume):

@@ -38,11 +38,11 @@ class DialogScreen(Appearing, ModalScreen[ScreenResultType], Generic[ScreenResul
         """The app, by its own type."""
         return cast("Workbench", self.app)
 
-    def on_key(self, event: events.Key) -> None:
+    def untaken(self, key: str) -> None:
         """Answer the keys of the screens below, which do nothing while a dialog is open."""
         own = self.workbench.own_keys
         elsewhere = [name for key in own.all_of("app", (BACK, *TABS.values())) for name in key.keys.split(",")]
-        if event.key in elsewhere and event.key not in self._bindings.key_to_bindings:
+        if key in elsewhere:
             self.notify("A dialog is open; close it first (esc).", severity="warning", markup=False)
 
     def on_click(self, event: events.Click) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -127,3 +128,18 @@ def test_all_screens_that_ship_are_loaded() -> None:
         "assert wanted <= set(sys.modules), wanted - set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_work_that_is_cancelled_before_it_begins_leaves_no_warning_in_the_terminal(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        client = pilot.app.client  # type: ignore[attr-defined]
+        client.follow_skills()
+        client.follow_folder(run.repo_path)
+        client.pause()
+        pilot.app.workers.cancel_all()
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn if "never awaited" in str(warning.message)] == []

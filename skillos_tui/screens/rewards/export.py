@@ -72,7 +72,7 @@ class ExportDialog(DialogScreen[None], Listener):
         """Runs in the field's message queue, after the characters that were typed before the key."""
         name = self.query_one(LineField).value
         write = partial(write_chart, name, self.title_text, self.series, self.steps)
-        cast("Workbench", self.app).client.ask(QUESTION, write)
+        cast("Workbench", self.app).client.do(QUESTION, write)
 
     def take(self, reply: Reply) -> None:
         if not isinstance(reply, Answered) or reply.question != QUESTION:

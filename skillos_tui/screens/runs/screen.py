@@ -262,7 +262,7 @@ class RunsScreen(FullScreen):
         def begin(steps: int | None) -> None:
             if steps is not None:
                 self.answer("Extending …", "accent")
-                self.workbench.client.ask("runs done", partial(extend, Path(run.path), steps))
+                self.workbench.client.do("runs done", partial(extend, Path(run.path), steps))
 
         dialog = ExtendScreen(safe(Path(run.path).name), run.status.step, run.status.steps)
         await self.app.push_screen(dialog, begin)
