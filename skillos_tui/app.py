@@ -27,11 +27,12 @@ from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.replies import Replies
-from skillos_tui.screens.appearing import Appearing, Palette
+from skillos_tui.screens.appearing import Appearing
 from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.naming import key_of
 from skillos_tui.screens.navigator import Navigator
+from skillos_tui.screens.palette import Palette
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, load_shipped, make_screen
 from skillos_tui.themes import Theme, Themes

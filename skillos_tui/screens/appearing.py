@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.await_complete import AwaitComplete
-from textual.command import CommandPalette
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -55,7 +54,3 @@ class Appearing(Base):
         first, self._answered = not self._answered, True
         if first and event.size == self.outer_size:  # it is the answer to the first layout, which was of this size
             event.prevent_default()
-
-
-class Palette(Appearing, CommandPalette):
-    """Textual's list of all commands."""

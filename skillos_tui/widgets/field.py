@@ -14,13 +14,12 @@ from textual.geometry import Region
 from textual.widgets import Input, TextArea
 
 from skillos_tui.render.stand_ins import StandIns
-from skillos_tui.widgets.late_keys import GivesBack
 
 if TYPE_CHECKING:
     from textual.widgets.text_area import Edit, EditResult
 
 
-class LineField(GivesBack, Input):
+class LineField(Input):
     """A field of one line; of a text that is longer than the field, the part at the cursor is shown from the start."""
 
     def on_mount(self) -> None:
@@ -58,7 +57,7 @@ class NumberField(LineField):
         return character is not None and character.isdecimal()
 
 
-class TextField(GivesBack, TextArea):
+class TextField(TextArea):
     """A field of several lines."""
 
     async def on_key(self, event: events.Key) -> None:

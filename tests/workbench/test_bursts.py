@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from engine.runs.commands import AnyCommand, Pause, Stop, StopAfter
 from engine.runs.directory import Run
+from skillos_tui.screens.home.screen import HomeScreen
+from skillos_tui.screens.live.screen import LiveScreen
 from tests.workbench.ptys import Terminal, keep
 from tests.workbench.recording import record_training
+from tests.workbench.stage import at_once, until, workbench
 
 
 @pytest.mark.parametrize("screen", [b"1", b"7"])
@@ -55,15 +62,6 @@ def test_an_approval_is_committed(review: tuple[Run, Terminal]) -> None:
     assert [edit.state for edit in run.edits()].count("committed") == 1
 
 
-def test_a_veto_has_what_was_typed_before_it_was_sent(review: tuple[Run, Terminal]) -> None:
-    run, terminal = review
-    terminal.press(b"v")
-    terminal.until("enter veto")
-    terminal.press(b"bad\rq")
-    assert terminal.wait(20) == 0
-    assert [edit.decision.reason for edit in run.edits() if edit.decision] == ["bad"]
-
-
 def test_keys_behind_the_one_that_closes_a_dialog_are_those_of_the_screen_below(review: tuple[Run, Terminal]) -> None:
     _, terminal = review
     terminal.press(b"?")
@@ -89,3 +87,59 @@ def test_the_palette_takes_a_second_enter_for_none(review: tuple[Run, Terminal])
     terminal.press(b"q")
     assert terminal.wait(20) == 0
     assert {edit.state for edit in run.edits()} == {"pending"}
+
+
+@pytest.mark.parametrize("key", ["pagedown", "pageup", "down", "enter", "escape"])
+async def test_the_palette_takes_keys_before_it_has_found_a_command(tmp_path: Path, key: str) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        for _ in range(5):
+            at_once(pilot, "ctrl+p", key, key, "x", key)
+            await pilot.pause()
+            at_once(pilot, "escape", "escape")
+            await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen | HomeScreen))
+
+
+@pytest.mark.parametrize(("screen", "field"), [("7", "#filter"), ("3", "#query"), ("4", "#field")])
+async def test_what_is_typed_behind_the_key_of_a_search_is_searched_for(
+    tmp_path: Path, screen: str, field: str
+) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "step 1")
+        await pilot.press(screen)
+        await until(pilot, "/ ")
+        at_once(pilot, "slash", *"runod")
+        await until(pilot, lambda: [each.value for each in pilot.app.screen.query(field).results(Input)] == ["runod"])
+
+
+KEYS = [*string.ascii_letters.replace("Q", ""), *"12345678", *"[]/?+-.,", *["enter", "escape", "ctrl+p"] * 4, "tab"]
+KEYS += [
+    "shift+tab",
+    "space",
+    "backspace",
+    "up",
+    "down",
+    "left",
+    "right",
+    "pageup",
+    "pagedown",
+    "home",
+    "end",
+    "delete",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+async def test_random_bursts_on_every_screen_end_no_program_but_by_q(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    run = record_training(tmp_path / "run", steps=3, state="running")
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "step 3")
+        for _ in range(250):
+            at_once(pilot, *dice.choices(KEYS, k=dice.randint(1, 6)))
+            await asyncio.sleep(dice.choice([0, 0.001, 0.01, 0.05, 0.2]))
+            if not pilot.app.is_running:
+                break

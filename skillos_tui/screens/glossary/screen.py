@@ -65,7 +65,7 @@ class GlossaryScreen(DialogScreen[None]):
             yield Static("type to search   ↑↓ scroll   esc close", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#word").focus()
+        self.set_focus(self.query_one("#word"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_one(WordList).show(event.value.strip())

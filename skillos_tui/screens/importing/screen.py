@@ -59,7 +59,7 @@ class ImportScreen(DialogScreen[str], Listener):
 
     def on_mount(self) -> None:
         self.query_one(CandidateList).display = False
-        self.query_one("#source").focus()
+        self.set_focus(self.query_one("#source"))
 
     def on_resize(self) -> None:
         """Leave room for the source, the errors and the keys, which stay in view."""
@@ -135,7 +135,7 @@ class ImportScreen(DialogScreen[str], Listener):
         listing.show(source.listed)
         self._say("" if source.listed else "There is no skill in it: a skill is a folder with a SKILL.md.")
         if source.listed:
-            listing.focus()
+            self.set_focus(listing)
 
     def _begin(self, what: str) -> None:
         self._busy = True

@@ -81,7 +81,7 @@ class KeysScreen(DialogScreen[None]):
             yield KeyList(self.sections, self.legends)
 
     def on_mount(self) -> None:
-        self.query_one(KeyList).focus()
+        self.set_focus(self.query_one(KeyList))
 
     async def action_search(self) -> None:
         """Have a field above the keys; it is made when it is first wanted, so that the sheet opens fast."""

@@ -32,7 +32,7 @@ class OpenScreen(DialogScreen[Path]):
             yield Static("enter open   esc cancel", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#folder").focus()
+        self.set_focus(self.query_one("#folder"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -52,7 +52,7 @@ class ExportDialog(DialogScreen[None], Listener):
             yield Static("↑ ↓ kind   enter write   esc cancel", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one(LineField).focus()
+        self.set_focus(self.query_one(LineField))
 
     def action_kind(self, by: int) -> None:
         """The same name with the next ending; with a number where that file exists."""

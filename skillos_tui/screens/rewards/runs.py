@@ -95,7 +95,7 @@ class RunsDialog(DialogScreen[list[Path]], Listener):
             yield Static("space choose   enter draw   esc cancel", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one(RunList).focus()
+        self.set_focus(self.query_one(RunList))
         client = cast("Workbench", self.app).client
         client.ask(QUESTION, partial(_runs, {self.path.parent: None, client.folder: None}, self.path))
 

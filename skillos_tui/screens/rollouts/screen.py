@@ -353,17 +353,17 @@ class RolloutsScreen(SelectingScreen):
     def action_search(self) -> None:
         """Open the field of the search."""
         if self._typing == "search":
-            self.field.focus()
+            self.set_focus(self.field)
             return
         self._open_field("search", "")
-        self.field.focus()
+        self.set_focus(self.field)
 
     def action_by_task(self) -> None:
         """Open the field of the text that the tasks are to have."""
         if self.levels.found is not None:
             self.levels.show_found(None, Query())
         self._open_field("task", self.chosen.text)
-        self.field.focus()
+        self.set_focus(self.field)
 
     def _open_field(self, what: str, text: str) -> None:
         self._typing = what

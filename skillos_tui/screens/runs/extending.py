@@ -34,7 +34,7 @@ class ExtendScreen(DialogScreen[int]):
             yield Static("enter go on   esc cancel", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#steps").focus()
+        self.set_focus(self.query_one("#steps"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

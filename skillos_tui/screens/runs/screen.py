@@ -312,7 +312,7 @@ class RunsScreen(FullScreen):
         """Show the field of the filter."""
         field = self.query_one("#filter", SearchField)
         field.display = True
-        field.focus()
+        self.set_focus(field)
 
     @on(Input.Changed, "#filter")
     def filter_rows(self, event: Input.Changed) -> None:

@@ -360,7 +360,7 @@ class SkillsScreen(FullScreen):
         """Show the field, and search while it is typed in."""
         field = self.query_one("#query", SearchField)
         field.display = True
-        field.focus()
+        self.set_focus(field)
 
     @on(Input.Changed, "#query")
     def search_soon(self, event: Input.Changed) -> None:

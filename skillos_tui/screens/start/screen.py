@@ -115,7 +115,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
                 yield Static(HINT, id="hint", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#kind").focus()
+        self.set_focus(self.query_one("#kind"))
         self._show_repo()
         self._ask_settings()
 
@@ -252,7 +252,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             error.update(safe(why) if mine else "")
             error.display = mine and bool(why)
         if place and why:
-            self.query_one(f"#{place}").focus()
+            self.set_focus(self.query_one(f"#{place}"))
 
 
 def _options_of(kind: str) -> tuple[Option, ...]:

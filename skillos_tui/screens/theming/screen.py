@@ -60,7 +60,7 @@ class ThemeScreen(DialogScreen[str]):
 
     def on_mount(self) -> None:
         self.list.styles.height = len(self.themes) + 2 + 2 * len(self.list.problems)
-        self.list.focus()
+        self.set_focus(self.list)
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._try(str(self.list.value))
