@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from engine.core.numbers import rounded
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS, Metric, Value
 from engine.runs.telemetry import StepMetrics, Telemetry
@@ -301,11 +302,11 @@ def shown(unit: str, value: float | None) -> str:
 
 def _rounded(unit: str, value: float) -> str:
     if unit == "share":
-        return f"{value:.1%}"
+        return rounded(value, ".1%")
     if unit in ("s", "tokens/s", "episodes/s"):
         return f"{value:,.1f}"
     if value == int(value) and unit:
         return f"{int(value):,}"
     if unit and unit != "nats":
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
-    return f"{value:.3f}" if 0.001 <= abs(value) < 1000 or not value else f"{value:.2e}"
+    return rounded(value, ".3f") if 0.001 <= abs(value) < 1000 or not value else f"{value:.2e}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from engine.core.numbers import rounded
 from engine.runs.telemetry import StepMetrics
 
 Value = float | int | None
@@ -219,11 +220,11 @@ def shown(name: str, value: Value) -> str:
         return "unmeasured"
     unit = METRICS[name].unit
     if unit == "share":
-        return f"{value:.1%}"
+        return rounded(value, ".1%")
     if isinstance(value, int):
         return f"{value:,}"
     if unit in ("s", "tokens", "tokens/s"):
-        return f"{value:,.1f}"
+        return rounded(value, ".1f") if abs(value) < 1 else f"{value:,.1f}"
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 

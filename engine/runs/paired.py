@@ -22,6 +22,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from engine.core.numbers import rounded
+
 LEAST_GROUPS = 3
 """Fewer pairs have no interval."""
 LEVEL, POWER = 0.95, 0.80
@@ -161,16 +163,21 @@ def _within(angle: float, degrees: int) -> float:
 
 def interval(change: Paired) -> str:
     """The interval in brackets: "[+0.081, +0.241]"; "" where there is none."""
-    return "" if change.low is None or change.high is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
+    return (
+        ""
+        if change.low is None or change.high is None
+        else f"[{rounded(change.low, '+.3f')}, {rounded(change.high, '+.3f')}]"
+    )
 
 
 def sentence(change: Paired) -> str:
     """The verdict and what it is made from."""
     if change.difference is None or change.low is None or change.high is None:
-        changed = "" if change.difference is None else f"changed by {change.difference:+.3f}, "
+        changed = "" if change.difference is None else f"changed by {rounded(change.difference, '+.3f')}, "
         return f"{changed}no interval: {change.why}"
     groups = f"{change.groups} groups"
     if change.verdict == "no change shown":
-        return f"no change that {groups} could show: {change.difference:+.3f} {interval(change)}"
+        return f"no change that {groups} could show: {rounded(change.difference, '+.3f')} {interval(change)}"
     low, high = sorted((abs(change.low), abs(change.high)))
-    return f"{change.verdict} by {abs(change.difference):.3f} [{low:.3f}, {high:.3f}], {groups}"
+    by, least, most = (rounded(value, ".3f") for value in (abs(change.difference), low, high))
+    return f"{change.verdict} by {by} [{least}, {most}], {groups}"

@@ -28,6 +28,7 @@ from engine.core.events import (
     Unreadable,
     kind_of,
 )
+from engine.core.numbers import rounded
 from engine.core.registry import UnknownPart
 from engine.core.text import counted, money, printable
 from engine.jobs.base import JobKind
@@ -45,7 +46,7 @@ def waiting(edits: int) -> str:
 
 def number(value: float | None, form: str = ".3f") -> str:
     """A measured number, or the word that it is not measured."""
-    return UNMEASURED if value is None else format(value, form)
+    return UNMEASURED if value is None else rounded(value, form)
 
 
 def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "") -> str:
@@ -127,8 +128,8 @@ def agreement_line(found: Agreement) -> str:
 
 def held_out_line(measured: HeldOutMeasured) -> str:
     """The fixed evaluation on one line."""
-    r_task = "n/m" if measured.r_task is None else f"{measured.r_task:.3f}"
-    error = "" if measured.standard_error is None else f" ±{measured.standard_error:.3f}"
+    r_task = "n/m" if measured.r_task is None else rounded(measured.r_task, ".3f")
+    error = "" if measured.standard_error is None else f" ±{rounded(measured.standard_error, '.3f')}"
     lost = f", {counted(measured.unmeasured, 'position')} unmeasured" if measured.unmeasured else ""
     return f"{after(measured.step, measured.groups)}: r_task {r_task}{error}{lost}"
 

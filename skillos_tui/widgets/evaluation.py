@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from engine.core.events import HeldOutMeasured
+from engine.core.numbers import rounded
 from engine.core.outcomes import Outcome
 from engine.core.text import counted
 from engine.runs.held_out import GroupKey, GroupResult, HeldOutChange, Results, by_group
@@ -92,8 +93,8 @@ class Measurements(ListPane):
 
 def _measurement(summary: HeldOutMeasured, change: HeldOutChange | None, width: int) -> Line:
     """A measurement: its value, its standard error, and its change against the base, which has none."""
-    value = NOT_MEASURED if summary.r_task is None else f"{summary.r_task:.3f}"
-    error = "" if summary.standard_error is None else f"±{summary.standard_error:.3f}"
+    value = NOT_MEASURED if summary.r_task is None else rounded(summary.r_task, ".3f")
+    error = "" if summary.standard_error is None else f"±{rounded(summary.standard_error, '.3f')}"
     spans = [
         f"strong:{summary.step:>5} ",
         f"{'warn' if summary.r_task is None else ''}:{value:>8} ",
@@ -117,7 +118,7 @@ def _header(width: int) -> Line:
 def _cells(change: HeldOutChange, width: int) -> list[str]:
     """The change against the base: it, its interval, the verdict, and the further columns."""
     found = change.paired
-    told = NOT_MEASURED if found.difference is None else f"{found.difference:+.3f}"
+    told = NOT_MEASURED if found.difference is None else rounded(found.difference, "+.3f")
     style, _, sign = SIGNS[found.verdict].partition(":")
     spans = [f"strong:{told:>8}  "]
     if found.low is None:
@@ -133,11 +134,11 @@ def _cells(change: HeldOutChange, width: int) -> list[str]:
 
 
 def _p(value: float | None) -> str:
-    return NOT_MEASURED if value is None else "<.001" if value < FEW else f"{value:.3f}"
+    return NOT_MEASURED if value is None else "<.001" if value < FEW else rounded(value, ".3f")
 
 
 def _could(change: Paired) -> str:
-    return NOT_MEASURED if change.smallest is None else f"{change.smallest:.3f}"
+    return NOT_MEASURED if change.smallest is None else rounded(change.smallest, ".3f")
 
 
 def _arm(name: str, meaning: str, width: int) -> Line:
@@ -226,7 +227,7 @@ class Table(NamedTuple):
             same = next((each for each in self.results[step].groups if each.key == group.key), None)
             spans += [("▸" if step == self.step else " ", "accent"), *_outcomes(same, self.cells), (" ", "")]
         change = self.change(group)
-        told = NOT_MEASURED if change is None else f"{change:+.2f}" if change else "0"
+        told = NOT_MEASURED if change is None else rounded(change, "+.2f") if change else "0"
         style = "warn" if change is None else "good" if change > 0 else "bad" if change < 0 else "muted"
         if self.step == self.base:
             told, style = "base", "muted"
@@ -245,7 +246,7 @@ def _outcomes(group: GroupResult | None, width: int) -> list[tuple[str, str]]:
     if group is None:
         return [(fit("not drawn", width), "muted")]
     spans = [_sign(outcome, counts=at > 0) for at, outcome in enumerate(group.outcomes)]
-    value = NOT_MEASURED if group.r_task is None else f"{group.r_task:.2f}"
+    value = NOT_MEASURED if group.r_task is None else rounded(group.r_task, ".2f")
     return [*spans, (f"{value:>{width - len(spans)}}", "")]
 
 

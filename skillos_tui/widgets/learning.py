@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 
+from engine.core.numbers import rounded
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.render.chart import bars
@@ -121,7 +122,7 @@ class LearningBar(Bar, can_focus=True):
         from engine.runs.paired import interval, sentence
 
         found = change.paired
-        told = "n/m" if found.difference is None else f"{found.difference:+.3f}"
+        told = "n/m" if found.difference is None else rounded(found.difference, "+.3f")
         return SIGNS[found.verdict], sentence(found), f"{told} {interval(found) or 'no interval'}"
 
     def _first(self) -> list[str]:
@@ -168,4 +169,4 @@ class LearningBar(Bar, can_focus=True):
 
 
 def _number(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:.3f}"
+    return NOT_MEASURED if value is None else rounded(value, ".3f")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from engine.core.numbers import rounded
 from engine.core.text import counted
 from engine.runs.agreement import agreement_of
 from skillos_tui.model.target import Target
@@ -193,7 +194,7 @@ def _judge_line(view: RunView, width: int) -> list[Line]:
 
 def _last(values: Values) -> str:
     """The last value; "n/m" when it was not measured."""
-    return f"{values[-1]:.3f}" if values and values[-1] is not None else NOT_MEASURED
+    return rounded(values[-1], ".3f") if values and values[-1] is not None else NOT_MEASURED
 
 
 def _series(view: RunView) -> tuple[str, Values, Values]:
@@ -233,8 +234,8 @@ def _part(name: str, value: float | None, spread: float | None, top: float, cell
     if value is None:
         return (name, NOT_MEASURED, "warn")
     if cells < BAR[0]:
-        return (name, f"{value:.3f} {bars([value], 1, 1, 0.0, top)}", "")
-    return (name, f"{value:.3f} {spread_bar(value, spread, top, cells)}", "")
+        return (name, f"{rounded(value, '.3f')} {bars([value], 1, 1, 0.0, top)}", "")
+    return (name, f"{rounded(value, '.3f')} {spread_bar(value, spread, top, cells)}", "")
 
 
 def spread_bar(value: float, spread: float | None, top: float, cells: int) -> str:
@@ -256,7 +257,7 @@ def _spread(view: RunView, last: StepEnded) -> Fact:
     highest = max((value for value in groups if value is not None), default=0.0)
     drawn = f" {bars(groups, len(groups), len(groups), 0.0, highest)}" if len(groups) > 1 else ""
     zero = f" · {last.zero_std_groups} at 0" if last.zero_std_groups else ""
-    return ("reward std", f"{last.reward_std:.3f}{drawn}{zero}", "warn" if zero else "")
+    return ("reward std", f"{rounded(last.reward_std, '.3f')}{drawn}{zero}", "warn" if zero else "")
 
 
 def _deviation(advantages: Sequence[float | None]) -> float | None:
@@ -329,7 +330,7 @@ def _outcome_facts(view: RunView) -> list[Fact]:
 def _invalid_actions(rate: float | None) -> Fact:
     if rate is None:
         return ("actions", NOT_MEASURED, "warn")
-    return ("actions", f"{rate:.1%} invalid", "warn" if rate > MANY_INVALID else "")
+    return ("actions", f"{rounded(rate, '.1%')} invalid", "warn" if rate > MANY_INVALID else "")
 
 
 def _operations(step: StepEnded) -> str:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from engine.core.events import AdapterPublished, HeldOutMeasured, RunStarted, UpdateMade
+from engine.runs import metrics
 from engine.runs.curves import COURSE, TOGETHER, Curve, CurveReader, group_spreads, shown, together
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS
@@ -158,3 +159,10 @@ def test_the_course_of_a_curve_is_short_and_keeps_gaps() -> None:
     assert Curve("r", "reward", "", "", few).course == [*few.values()]
     course = Curve("r", "reward", "", "", {**many, **dict.fromkeys(range(1, 30))}).course
     assert len(course) <= COURSE and course[:2] == [None, None] and course[-1] == pytest.approx(2394, abs=6)
+
+
+def test_only_0_and_1_are_shown_as_0_and_1() -> None:
+    assert [shown("", value) for value in (0.0, -0.0, 1.0, 0.9996)] == ["0.000", "0.000", "1.000", "0.9996"]
+    assert [shown("share", value) for value in (1.0, 0.9996, 0.0004)] == ["100.0%", "99.96%", "0.04%"]
+    assert [metrics.shown("clip_share", value) for value in (0.0, 0.0004, 0.9996)] == ["0.0%", "0.04%", "99.96%"]
+    assert metrics.shown("update_seconds", 0.04) == "0.04"

@@ -11,7 +11,9 @@ import pytest
 from engine.runs.paired import (
     DRAWS,
     EXACT,
+    Paired,
     holm,
+    interval,
     of_differences,
     paired,
     sentence,
@@ -112,3 +114,9 @@ def test_many_sign_patterns_are_drawn_near_the_exact_share_and_always_alike() ->
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order() -> None:
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_a_bound_that_is_not_0_does_not_read_as_0() -> None:
+    better = Paired(32, 0, 0.12, 20, 1, 0.0003, 0.24, 0.04)
+    assert interval(better) == "[+0.0003, +0.240]"
+    assert sentence(better) == "better by 0.120 [0.0003, 0.240], 32 groups"

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from engine.core.events import CurationMade, HeldOutMeasured, PositionId, StepEnded, UnitEnded, UpdateMade
+from engine.core.numbers import rounded
 from engine.core.outcomes import SUCCEEDED
 from engine.core.position import Spot
 from engine.core.text import counted
@@ -58,21 +59,21 @@ def describe_step(step: StepRows, unit: str) -> Document:
 def _measured(ended: HeldOutMeasured | None) -> list[Text]:
     if ended is None:
         return [say_line("muted:It has not ended.")]
-    error = f" ± {ended.standard_error:.3f} over groups" if ended.standard_error is not None else ""
-    value = f":{ended.r_task:.3f}{error}" if ended.r_task is not None else f"warn:? {NOT_MEASURED}"
+    error = f" ± {rounded(ended.standard_error, '.3f')} over groups" if ended.standard_error is not None else ""
+    value = f":{rounded(ended.r_task, '.3f')}{error}" if ended.r_task is not None else f"warn:? {NOT_MEASURED}"
     lost = [pair(NOT_MEASURED, f"warn:{counted(ended.unmeasured, 'position')}")] if ended.unmeasured else []
     return [pair("r_task", value), *lost, pair("seconds", f":{ended.seconds:.1f}")]
 
 
 def _summary(ended: StepEnded) -> list[Text]:
     parts = ended.rewards
-    spread = f" ± {ended.reward_std:.3f} inside groups" if ended.reward_std is not None else ""
+    spread = f" ± {rounded(ended.reward_std, '.3f')} inside groups" if ended.reward_std is not None else ""
     human = f"  human {figure(parts.r_human)}" if parts.r_human is not None else ""
     shares = (
         f"task {figure(parts.r_task)}  fc {figure(parts.r_fc)}  cnt {figure(parts.r_cnt)}  comp {figure(parts.r_comp)}"
     )
-    invalid = f"{ended.invalid_action_rate:.1%}" if ended.invalid_action_rate is not None else NOT_MEASURED
-    success = f"{ended.success_rate:.0%}" if ended.success_rate is not None else NOT_MEASURED
+    invalid = rounded(ended.invalid_action_rate, ".1%") if ended.invalid_action_rate is not None else NOT_MEASURED
+    success = rounded(ended.success_rate, ".0%") if ended.success_rate is not None else NOT_MEASURED
     calls = "  ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     flat = "; they teach nothing" if ended.zero_std_groups else ""
     return [
@@ -103,8 +104,10 @@ def describe_group(step: StepRows, group: GroupRow) -> Document:
     if drawn is not None:
         lines += [pair("family", f"accent:{drawn.family}"), pair("seed", f":{drawn.seed}"), pair("id", f":{drawn.id}")]
     if group.mean is not None:
-        spread = f" ± {group.spread:.3f}" if group.spread is not None else ""
-        lines.append(pair("r", f":{group.mean:.3f}{spread} over {counted(len(group.rewards), 'measured rollout')}"))
+        spread = f" ± {rounded(group.spread, '.3f')}" if group.spread is not None else ""
+        lines.append(
+            pair("r", f":{rounded(group.mean, '.3f')}{spread} over {counted(len(group.rewards), 'measured rollout')}")
+        )
         if group.spread == 0:
             lines.append(say_line("warn:All rewards are equal, so A is 0 and the group teaches nothing."))
     elif not span.held_out:
@@ -186,7 +189,9 @@ def _reward(group: GroupRow, rollout: RolloutRow, weights: RewardSettings | None
     r = f":{found.r:.3f} = {sum_}" if found.r is not None else f"warn:? {NOT_MEASURED}: one of its parts is not"
     lines = [pair("r", r)]
     if group.mean is not None and found.r is not None:
-        given = f"{rollout.advantage:+.3f}" if rollout.advantage is not None else "? not in the log: no update yet"
+        given = (
+            rounded(rollout.advantage, "+.3f") if rollout.advantage is not None else "? not in the log: no update yet"
+        )
         lines.append(pair("A", f":{given} = r less the group's mean {group.mean:.3f}"))
     lines.append(
         pair("measured", f":{rollout.measured} of {counted(rollout.measured + rollout.unmeasured, 'position')}")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from engine.core.numbers import rounded
 from engine.core.outcomes import Outcome
 
 Spans = tuple[tuple[str, str], ...]
@@ -67,7 +68,7 @@ def figure(value: float | None, form: str = ".2f") -> str:
     """A figure in few characters, ".97", "1.30", "−.33"; "–" where it was not measured."""
     if value is None:
         return "–"
-    text = format(value, form)
+    text = rounded(value, form)
     return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
 
 

@@ -9,6 +9,7 @@ position_row(row), turn_row(turn)
 from __future__ import annotations
 
 from engine.core.events import HeldOutMeasured, StepEnded, TurnTaken, UnitEnded
+from engine.core.numbers import rounded
 from engine.core.outcomes import SUCCEEDED
 from engine.core.text import counted
 from engine.runs.rollouts.levels import GroupRow, PositionRow, RolloutRow
@@ -39,7 +40,11 @@ def step_row(span: Span, unit: str) -> Spans:
     assert isinstance(ended, StepEnded)
     r = f":  r {figure(ended.rewards.r)}" if ended.rewards.r is not None else "warn:  r ?"
     spread = f": ±{figure(ended.reward_std)}" if ended.reward_std is not None else ""
-    success = f"muted:  success {ended.success_rate:.0%}" if ended.success_rate is not None else "warn:  success ?"
+    success = (
+        f"muted:  success {rounded(ended.success_rate, '.0%')}"
+        if ended.success_rate is not None
+        else "warn:  success ?"
+    )
     flat = f"warn:  {ended.zero_std_groups} flat" if ended.zero_std_groups else ""
     lost = f"warn:  {ended.unmeasured} not measured" if ended.unmeasured else ""
     return say_line(head, r, spread, success, flat, lost).spans
