@@ -204,18 +204,23 @@ class Terminal:
         while self.read(seconds) and time.monotonic() < until:
             pass
 
-    def wait(self, seconds: float = SECONDS) -> int:
-        """The exit code, once the program has ended; negative for a signal."""
-        deadline = time.monotonic() + seconds
-        while self.status is None:
+    def ended(self) -> bool:
+        """Whether the program has ended; its exit code is then in `status`."""
+        if self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
-                break
+        return self.status is not None
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """The exit code, once the program has ended; negative for a signal."""
+        deadline = time.monotonic() + seconds
+        while not self.ended():
             assert time.monotonic() < deadline, f"the program did not end; the screen:\n{self.text}"
             self.read(0.05)
         while self.read(0.05):
             pass
+        assert self.status is not None
         return self.status
 
     @property

@@ -222,6 +222,8 @@ class LiveScreen(FullScreen):
     def take(self, reply: Reply) -> None:
         from skillos_tui.client.messages import Answered, SkillRead  # not for the first paint
 
+        if not self.composed:
+            return
         if isinstance(reply, Answered) and reply.question == "learning":
             self.query_one(LearningBar).show_change(cast("HeldOutChange | None", reply.value), reply.trouble)
         tree = self.query_one(SkillTree)
