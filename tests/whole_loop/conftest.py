@@ -15,7 +15,7 @@ def place(tmp_path):
 
 @pytest.fixture(scope="session")
 def made(once):
-    """`once` for functions that make runs: engines that are still at work at its end are killed."""
+    """Like `once`, for functions that make runs. Engines that still work when the function ends are killed."""
 
     def make_and_clear(name, make):
         def make_it(folder):

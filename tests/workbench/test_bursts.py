@@ -84,7 +84,7 @@ def test_keys_behind_the_one_that_closes_a_dialog_are_those_of_the_screen_below(
     assert terminal.wait(20) == 0
 
 
-def test_the_palette_takes_a_second_enter_for_none(review: tuple[Run, Terminal]) -> None:
+def test_a_second_enter_in_the_palette_ends_no_program(review: tuple[Run, Terminal]) -> None:
     run, terminal = review
     terminal.press(b"\x10")
     terminal.until("Search")
@@ -120,7 +120,7 @@ async def test_what_is_typed_behind_the_key_of_a_search_is_searched_for(
         await until(pilot, "step 1")
         await pilot.press(screen)
         await until(pilot, "/ ")
-        at_once(pilot, "slash", *"runod")
+        at_once(pilot, *"/runod")
         await until(pilot, lambda: [each.value for each in pilot.app.screen.query(field).results(Input)] == ["runod"])
 
 
