@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from textual import events
-from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
@@ -66,7 +65,7 @@ async def go(pilot: Pilot[str], screen: str) -> None:
 def at_once(pilot: Pilot[str], *keys: str) -> None:
     """Type keys in one go, as they come from a slow line or a fast hand: all are there before the first has acted."""
     for key in keys:
-        name = _character_to_key(key) if len(key) == 1 else key
+        name = {" ": "space", "[": "left_square_bracket", "]": "right_square_bracket"}.get(key, key)
         pilot.app.post_message(events.Key(name, key if len(key) == 1 else None))
 
 
